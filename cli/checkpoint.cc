@@ -1,0 +1,27 @@
+#include <ostream>
+
+#include "cli/command.h"
+
+namespace flink::cli {
+
+Status Checkpoint(const CommandContext& context) {
+  if (context.line.arguments().empty()) {
+    return UsageError("Missing JobID. Specify a Job ID to manipulate a checkpoint.");
+  }
+  ASSIGN_OR_RETURN(const JobId job, ParseJobId(context.line.arguments().front()));
+  ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
+  const bool full = context.line.Has("full");
+  const std::string id = job.ToHex();
+  std::ostream& out = context.out;
+  out << "Triggering checkpoint for job " << id << ".\nWaiting for response..." << std::endl;
+  const std::string failure = "Failed to trigger a checkpoint for the job " + id + ".";
+  const auto trigger = client->TriggerCheckpoint(job, full);
+  if (!trigger.ok()) return Failed(failure, trigger.status());
+  const auto checkpoint = client->WaitForCheckpoint(job, *trigger);
+  if (!checkpoint.ok()) return Failed(failure, checkpoint.status());
+  out << "Checkpoint" << (full ? "(FULL) " : " ") << *checkpoint << " for job " << id
+      << " completed.\nYou can resume your program from this checkpoint with the run command.\n";
+  return OkStatus();
+}
+
+}  // namespace flink::cli

@@ -1,0 +1,63 @@
+#include "cli/command.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace flink::cli {
+namespace {
+constexpr char kUsageUrl[] = "flink.cli/usage";
+}  // namespace
+
+Status UsageError(std::string_view text) {
+  Status status = InvalidArgument("{}", text);
+  status.SetPayload(kUsageUrl, absl::Cord());
+  return status;
+}
+
+bool IsUsageError(const Status& status) { return status.GetPayload(kUsageUrl).has_value(); }
+
+StatusOr<JobId> ParseJobId(const std::string& text) {
+  StatusOr<JobId> id = JobId::FromHex(text);
+  if (id.ok()) return id;
+  return UsageError("Cannot parse JobID from \"" + text +
+                    "\". The expected format is [0-9a-fA-F]{32}, e.g. "
+                    "fd72014d4c864993a2e5a9287b4a9c5d.");
+}
+
+StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
+  const std::optional<std::string> typed = line.Value("type");
+  if (!typed.has_value()) return SavepointFormat::kNative;
+  std::string name = *typed;
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (name == "NATIVE") return SavepointFormat::kNative;
+  if (name == "CANONICAL") {
+    return FailedPrecondition(
+        "Savepoints of type canonical are not available in this version: use --type native, which is "
+        "the default here.");
+  }
+  return FailedPrecondition(
+      "Could not parse \"{}\" as the type of a savepoint. Expected one of: [CANONICAL, NATIVE]",
+      *typed);
+}
+
+Status Failed(std::string_view what, const Status& cause) {
+  if (cause.ok() || cause.code() == absl::StatusCode::kUnavailable) return cause;
+  return WithContext(cause, what);
+}
+
+StatusOr<JobAndDirectory> ResolveJobAndDirectory(const CommandLine& line,
+                                                 std::string_view option) {
+  JobAndDirectory result;
+  const std::optional<std::string> value = line.Value(option);
+  if (!line.arguments().empty()) {
+    result.job = line.arguments().front();
+    result.directory = value;
+    return result;
+  }
+  if (!value.has_value()) return UsageError("Missing JobId");
+  result.job = *value;
+  return result;
+}
+
+}  // namespace flink::cli

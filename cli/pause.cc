@@ -1,0 +1,61 @@
+#include "cli/pause.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace flink::cli {
+namespace {
+
+// A signal handler can reach nothing but globals; the guard that owns them exists once.
+int g_pipe[2] = {-1, -1};
+volatile sig_atomic_t g_interrupted = 0;
+struct sigaction g_previous_int;
+struct sigaction g_previous_term;
+
+void OnSignal(int) {
+  const int saved_errno = errno;
+  g_interrupted = 1;
+  const char byte = 0;
+  const ssize_t written = write(g_pipe[1], &byte, 1);
+  static_cast<void>(written);  // The flag stands even if the pipe is full.
+  errno = saved_errno;
+}
+
+}  // namespace
+
+InterruptGuard::InterruptGuard() {
+  g_interrupted = 0;
+  if (pipe2(g_pipe, O_CLOEXEC | O_NONBLOCK) != 0) g_pipe[0] = g_pipe[1] = -1;
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, &g_previous_int);
+  sigaction(SIGTERM, &action, &g_previous_term);
+}
+
+InterruptGuard::~InterruptGuard() {
+  sigaction(SIGINT, &g_previous_int, nullptr);
+  sigaction(SIGTERM, &g_previous_term, nullptr);
+  for (int& fd : g_pipe) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+}
+
+bool InterruptGuard::interrupted() const { return g_interrupted != 0; }
+
+void Pause(std::chrono::milliseconds duration) {
+  pollfd signalled{g_pipe[0], POLLIN, 0};
+  poll(&signalled, 1, static_cast<int>(duration.count()));
+}
+
+void Backoff::Wait() {
+  Pause(std::chrono::duration_cast<std::chrono::milliseconds>(next_));
+  next_ = std::min<std::chrono::microseconds>(next_ * 5 / 4, longest_);
+}
+
+}  // namespace flink::cli

@@ -1,0 +1,65 @@
+#include <ostream>
+
+#include "cli/command.h"
+
+namespace flink::cli {
+namespace {
+
+Status Dispose(const CommandContext& context, const std::string& path) {
+  ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
+  std::ostream& out = context.out;
+  out << "Disposing savepoint '" << path << "'.\nWaiting for response..." << std::endl;
+  const std::string failure = "Failed to dispose the savepoint '" + path + "'.";
+  const auto trigger = client->TriggerDisposal(path);
+  if (!trigger.ok()) return Failed(failure, trigger.status());
+  const Status disposed = client->WaitForDisposal(*trigger);
+  if (!disposed.ok()) return Failed(failure, disposed);
+  out << "Savepoint '" << path << "' disposed.\n";
+  return OkStatus();
+}
+
+Status TriggerDetached(const CommandContext& context, ClusterClient* client, const JobId& job,
+                       const std::optional<std::string>& directory, SavepointFormat format) {
+  const std::string id = job.ToHex();
+  context.out << "Triggering savepoint in detached mode for job " << id << "." << std::endl;
+  const auto trigger = client->TriggerSavepoint(job, directory, format, /*cancel_job=*/false);
+  if (!trigger.ok()) {
+    return Failed("Triggering a detached savepoint for the job " + id + " failed.", trigger.status());
+  }
+  context.out << "Successfully trigger manual savepoint, triggerId: " << *trigger << "\n";
+  return OkStatus();
+}
+
+}  // namespace
+
+Status Savepoint(const CommandContext& context) {
+  const CommandLine& line = context.line;
+  if (const auto path = line.Value("d")) return Dispose(context, *path);
+  ASSIGN_OR_RETURN(const SavepointFormat format, ParseSavepointFormat(line));
+  const std::vector<std::string>& arguments = line.arguments();
+  if (arguments.empty()) {
+    return UsageError("Missing JobID. Specify a Job ID to trigger a savepoint.");
+  }
+  ASSIGN_OR_RETURN(const JobId job, ParseJobId(arguments[0]));
+  std::optional<std::string> directory;
+  if (arguments.size() >= 2) directory = arguments[1];
+  ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
+  std::ostream& out = context.out;
+  if (arguments.size() >= 3) {
+    out << "Provided more arguments than required. Ignoring not needed arguments.\n";
+  }
+  if (line.Has("detached")) return TriggerDetached(context, client.get(), job, directory, format);
+
+  const std::string id = job.ToHex();
+  out << "Triggering savepoint for job " << id << ".\nWaiting for response..." << std::endl;
+  const std::string failure = "Failed to trigger a savepoint for the job " + id + ".";
+  const auto trigger = client->TriggerSavepoint(job, directory, format, /*cancel_job=*/false);
+  if (!trigger.ok()) return Failed(failure, trigger.status());
+  const auto location = client->WaitForSavepoint(job, *trigger);
+  if (!location.ok()) return Failed(failure, location.status());
+  out << "Savepoint completed. Path: " << *location
+      << "\nYou can resume your program from this savepoint with the run command.\n";
+  return OkStatus();
+}
+
+}  // namespace flink::cli

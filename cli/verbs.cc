@@ -1,0 +1,236 @@
+#include "cli/verbs.h"
+
+#include <algorithm>
+
+namespace flink::cli {
+namespace {
+
+constexpr std::string_view kTypeHelp =
+    "Describes the binary format in which a savepoint should be taken. Supported options: [native "
+    "(default) - a specific format for the chosen state backend]. The format canonical is refused by "
+    "this version.";
+constexpr std::string_view kDetachedHelp =
+    "Triggering savepoint in detached mode, client and JobManager are decoupled, return the savepoint "
+    "trigger id as the unique identification of the detached savepoint.";
+
+std::vector<OptionSpec> RunOptions() {
+  return {
+      {"c", "class", "classname",
+       "Accepted for compatibility; a job library has a single entry, which needs no name."},
+      {"C", "classpath", "url",
+       "Accepted for compatibility; a job library names the libraries it needs itself. Must be a URL "
+       "(e.g. file://).",
+       false, true},
+      {"cm", "claimMode", "arg",
+       "Defines how should we restore from the given savepoint. Supported options: [claim - claim "
+       "ownership of the savepoint and delete once it is subsumed, no_claim (default) - do not claim "
+       "ownership, the first checkpoint will not reuse any files from the restored one, legacy "
+       "(deprecated) - do not assume ownership of the savepoint files, but can reuse some shared "
+       "files."},
+      {"d", "detached", "", "If present, runs the job in detached mode"},
+      {"n", "allowNonRestoredState", "",
+       "Allow to skip savepoint state that cannot be restored. You need to allow this if you removed "
+       "an operator from your program that was part of the program when the savepoint was "
+       "triggered."},
+      {"p", "parallelism", "parallelism",
+       "The parallelism with which to run the program. Optional flag to override the default value "
+       "specified in the configuration."},
+      {"rm", "restoreMode", "arg", "This option is deprecated, please use 'claimMode' instead."},
+      {"s", "fromSavepoint", "savepointPath",
+       "Path to a savepoint to restore the job from (for example /data/flink/savepoint-1537)."},
+      {"sae", "shutdownOnAttachedExit", "",
+       "If the job is submitted in attached mode, cancel it when the client is terminated abruptly, "
+       "e.g., in response to a user interrupt, such as typing Ctrl + C."},
+      {"j", "jarfile", "file", "", false, true},
+  };
+}
+
+std::vector<OptionSpec> InfoOptions() {
+  std::vector<OptionSpec> options = RunOptions();
+  for (OptionSpec& option : options) {
+    option.hidden = option.short_name != "c" && option.short_name != "p";
+  }
+  options.push_back({"D", "", "property=value", "", false, true});
+  return options;
+}
+
+std::vector<OptionSpec> SavepointOptions() {
+  return {
+      {"d", "dispose", "arg", "Path of savepoint to dispose."},
+      {"detached", "", "", kDetachedHelp},
+      {"j", "jarfile", "file", "Accepted for compatibility; disposal needs no job library."},
+      {"type", "type", "arg", kTypeHelp},
+  };
+}
+
+std::vector<OptionSpec> StopOptions() {
+  return {
+      {"d", "drain", "",
+       "Send MAX_WATERMARK before taking the savepoint and stopping the pipeline."},
+      {"detached", "", "", kDetachedHelp},
+      {"p", "savepointPath", "savepointPath",
+       "Path to the savepoint (for example /data/flink/savepoint-1537). If no directory is specified, "
+       "the configured default will be used (\"execution.checkpointing.savepoint-dir\").",
+       true},
+      {"type", "type", "arg", kTypeHelp},
+  };
+}
+
+std::vector<OptionSpec> CancelOptions() {
+  return {
+      {"s", "withSavepoint", "targetDirectory",
+       "**DEPRECATION WARNING**: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.\n"
+       "Trigger savepoint and cancel job. The target directory is optional. If no directory is "
+       "specified, the configured default directory (execution.checkpointing.savepoint-dir) is used.",
+       true},
+      {"type", "type", "arg", "", false, true},
+  };
+}
+
+const std::vector<OptionSpec>& GenericOptions() {
+  static const std::vector<OptionSpec> options = {
+      {"D", "", "property=value",
+       "Allows specifying multiple generic configuration options. The available options can be found "
+       "in docs/configuration.md"},
+      {"e", "executor", "arg", "DEPRECATED: Please use the -t option instead."},
+      {"t", "target", "arg",
+       "The deployment target for the given application, which is equivalent to the "
+       "\"execution.target\" config option. The currently available target is \"remote\"."},
+  };
+  return options;
+}
+
+const std::vector<OptionSpec>& DefaultModeOptions() {
+  static const std::vector<OptionSpec> options = {
+      {"D", "", "property=value",
+       "Allows specifying multiple generic configuration options. The available options can be found "
+       "in docs/configuration.md"},
+      {"m", "jobmanager", "arg",
+       "Address (host:port) of the JobManager's REST endpoint to which to connect. Use this flag to "
+       "connect to a different JobManager than the one specified in the configuration. Attention: "
+       "This option is respected only if the high-availability configuration is NONE."},
+      {"z", "zookeeperNamespace", "arg",
+       "Namespace to create the Zookeeper sub-paths for high availability mode"},
+  };
+  return options;
+}
+
+constexpr size_t kWidth = 80;
+constexpr size_t kLeftPadding = 5;
+constexpr size_t kDescriptionPadding = 3;
+
+/// Where the line that starts `text` ends: at a newline, at the last blank that fits, or at the width.
+size_t WrapPosition(std::string_view text, size_t from, size_t width) {
+  const size_t newline = text.find('\n');
+  if (newline != std::string_view::npos && newline <= width) return newline;
+  if (text.size() <= width) return text.size();
+  for (size_t i = width + 1; i-- > from + 1;) {
+    if (text[i] == ' ') return i;
+  }
+  return width;
+}
+
+void AppendWrapped(std::string text, size_t indent, std::string* out) {
+  for (size_t from = 0;; from = indent) {
+    const size_t end = WrapPosition(text, from, kWidth);
+    std::string line = text.substr(0, end);
+    line.erase(line.find_last_not_of(' ') + 1);
+    *out += line + "\n";
+    std::string rest = text.substr(end);
+    const size_t begin = rest.find_first_not_of(" \n");
+    if (begin == std::string::npos) return;
+    text = std::string(indent, ' ') + rest.substr(begin);
+  }
+}
+
+std::string OptionNames(const OptionSpec& option) {
+  std::string names;
+  if (!option.short_name.empty()) names += "-" + std::string(option.short_name);
+  if (!option.long_name.empty()) {
+    names += (names.empty() ? "--" : ",--") + std::string(option.long_name);
+  }
+  if (!option.value_name.empty()) names += " <" + std::string(option.value_name) + ">";
+  return names;
+}
+
+std::string OptionBlock(std::string_view title, const std::vector<OptionSpec>& options) {
+  size_t widest = 0;
+  for (const OptionSpec& option : options) {
+    if (!option.hidden) widest = std::max(widest, OptionNames(option).size());
+  }
+  const size_t indent = kLeftPadding + widest + kDescriptionPadding;
+  std::string out = "  " + std::string(title) + "\n";
+  for (const OptionSpec& option : options) {
+    if (option.hidden) continue;
+    std::string line = std::string(kLeftPadding, ' ') + OptionNames(option);
+    line.resize(indent, ' ');
+    AppendWrapped(line + std::string(option.help), indent, &out);
+  }
+  return out;
+}
+
+}  // namespace
+
+const std::vector<VerbDescription>& Verbs() {
+  static const std::vector<VerbDescription> verbs = {
+      {"run", "compiles and runs a program", "[OPTIONS] <job-library> <arguments>", RunOptions(),
+       OptionScope::kBeforeArguments},
+      {"info", "shows the optimized execution plan of the program (JSON)",
+       "[OPTIONS] <job-library> <arguments>", InfoOptions(), OptionScope::kBeforeArguments, false},
+      {"list",
+       "lists running and scheduled programs",
+       "[OPTIONS]",
+       {{"a", "all", "", "Show all programs and their JobIDs"},
+        {"r", "running", "", "Show only running programs and their JobIDs"},
+        {"s", "scheduled", "", "Show only scheduled programs and their JobIDs"}}},
+      {"stop", "stops a running program with a savepoint (streaming jobs only)",
+       "[OPTIONS] <Job ID>", StopOptions()},
+      {"cancel", "cancels a running program", "[OPTIONS] <Job ID>", CancelOptions()},
+      {"savepoint", "triggers savepoints for a running job or disposes existing ones",
+       "[OPTIONS] <Job ID> [<target directory>]", SavepointOptions()},
+      {"checkpoint",
+       "triggers checkpoints for a running job",
+       "[OPTIONS] <Job ID>",
+       {{"full", "full", "", "Defines whether to trigger this checkpoint as a full one."}}},
+  };
+  return verbs;
+}
+
+const VerbDescription* FindVerb(std::string_view name) {
+  const auto& verbs = Verbs();
+  const auto it = std::find_if(verbs.begin(), verbs.end(),
+                               [name](const VerbDescription& v) { return v.name == name; });
+  return it == verbs.end() ? nullptr : &*it;
+}
+
+std::vector<OptionSpec> AcceptedOptions(const VerbDescription& verb) {
+  std::vector<OptionSpec> options = verb.options;
+  if (verb.talks_to_cluster) {
+    options.insert(options.end(), GenericOptions().begin(), GenericOptions().end());
+    options.insert(options.end(), DefaultModeOptions().begin() + 1, DefaultModeOptions().end());
+  }
+  options.push_back({"h", "help", "", "", false, true});
+  options.push_back({"v", "verbose", "", "", false, true});
+  return options;
+}
+
+std::string VerbHelp(const VerbDescription& verb) {
+  const std::string name(verb.name);
+  std::string out = "\nAction \"" + name + "\" " + std::string(verb.sentence) + ".\n\n  Syntax: " +
+                    name + " " + std::string(verb.syntax) + "\n";
+  out += OptionBlock("\"" + name + "\" action options:", verb.options);
+  if (verb.talks_to_cluster) {
+    out += OptionBlock("Options for Generic CLI mode:", GenericOptions()) + "\n" +
+           OptionBlock("Options for default mode:", DefaultModeOptions()) + "\n";
+  }
+  return out + "\n";
+}
+
+std::string FullHelp() {
+  std::string out =
+      "./flink <ACTION> [OPTIONS] [ARGUMENTS]\n\nThe following actions are available:\n";
+  for (const VerbDescription& verb : Verbs()) out += VerbHelp(verb);
+  return out + "\n";
+}
+
+}  // namespace flink::cli

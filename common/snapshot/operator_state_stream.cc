@@ -1,0 +1,165 @@
+#include "common/snapshot/operator_state_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/snapshot/java_data.h"
+#include "common/snapshot/keyed_state_header.h"
+
+namespace flink::snapshot {
+namespace {
+
+constexpr int32_t kStreamVersion = 6;
+/// Written up to Flink 1.17; has no compression mark.
+constexpr int32_t kPreviousVersion = 5;
+constexpr size_t kMaxStates = 32767;
+
+StateMetaInfo MetaInfoOf(const OperatorState& state) {
+  StateMetaInfo info;
+  info.name = state.name;
+  info.options.emplace_back(kDistributionModeOption, DistributionModeName(state.mode));
+  if (state.mode == DistributionMode::kBroadcast) {
+    info.kind = StateKind::kBroadcast;
+    info.serializers.emplace_back(kKeySerializerKey, state.key_serializer);
+  } else {
+    info.kind = StateKind::kOperator;
+  }
+  info.serializers.emplace_back(kValueSerializerKey, state.serializer);
+  return info;
+}
+
+Status CheckStates(std::span<const OperatorState> states) {
+  if (states.size() > kMaxStates) {
+    return InvalidArgument("an operator has {} operator states, {} are allowed", states.size(),
+                           kMaxStates);
+  }
+  for (const OperatorState& state : states) {
+    if (state.mode == DistributionMode::kBroadcast && state.elements.size() != 1) {
+      return InvalidArgument("the broadcast state \"{}\" has {} parts instead of one", state.name,
+                             state.elements.size());
+    }
+  }
+  return OkStatus();
+}
+
+/// Meta infos by name, and where the data begins.
+struct StreamHead {
+  std::vector<StateMetaInfo> infos;
+  size_t data_offset = 0;
+};
+
+StatusOr<StreamHead> ReadHead(std::string_view bytes) {
+  JavaReader reader(bytes);
+  StreamHead head;
+  ASSIGN_OR_RETURN(const int32_t version, reader.ReadI32("version of an operator-state stream"));
+  if (version != kStreamVersion && version != kPreviousVersion) {
+    return reader.Error(0, "expected version {} or {} of an operator-state stream, found {}",
+                        kPreviousVersion, kStreamVersion, version);
+  }
+  if (version == kStreamVersion) {
+    ASSIGN_OR_RETURN(const bool compressed, reader.ReadBool("compression mark"));
+    if (compressed) {
+      return FailedPrecondition(
+          "the operator state is compressed, which cannot be read; take the savepoint with "
+          "execution.checkpointing.snapshot-compression: false");
+    }
+  }
+  for (int part = 0; part < 2; ++part) {
+    const size_t at = reader.offset();
+    ASSIGN_OR_RETURN(const int16_t n, reader.ReadI16("number of operator states"));
+    if (n < 0) return reader.Error(at, "expected a number of operator states, found {}", n);
+    for (int16_t i = 0; i < n; ++i) {
+      ASSIGN_OR_RETURN(StateMetaInfo info, ReadStateMetaInfo(reader));
+      head.infos.push_back(std::move(info));
+    }
+  }
+  head.data_offset = reader.offset();
+  return head;
+}
+
+const StateMetaInfo* FindInfo(const StreamHead& head, std::string_view name) {
+  for (const StateMetaInfo& info : head.infos) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+OperatorStateHandle OperatorStateStream::MakeHandle(StreamStateHandle stream) const {
+  OperatorStateHandle handle;
+  handle.states = states;
+  handle.stream = std::move(stream);
+  return handle;
+}
+
+StatusOr<OperatorStateStream> WriteOperatorStateStream(std::span<const OperatorState> states) {
+  RETURN_IF_ERROR(CheckStates(states));
+  std::vector<const OperatorState*> ordered;
+  for (const OperatorState& state : states) ordered.push_back(&state);
+  const auto broadcast = std::stable_partition(
+      ordered.begin(), ordered.end(),
+      [](const OperatorState* s) { return s->mode != DistributionMode::kBroadcast; });
+  JavaWriter writer;
+  writer.WriteI32(kStreamVersion);
+  writer.WriteBool(false);
+  writer.WriteI16(static_cast<int16_t>(broadcast - ordered.begin()));
+  for (auto it = ordered.begin(); it != broadcast; ++it) {
+    WriteStateMetaInfo(writer, MetaInfoOf(**it));
+  }
+  writer.WriteI16(static_cast<int16_t>(ordered.end() - broadcast));
+  for (auto it = broadcast; it != ordered.end(); ++it) WriteStateMetaInfo(writer, MetaInfoOf(**it));
+  OperatorStateStream stream;
+  for (const OperatorState* state : ordered) {
+    OperatorStateOffsets offsets;
+    offsets.name = state->name;
+    offsets.mode = state->mode;
+    offsets.offsets.reserve(state->elements.size());
+    for (const std::string& element : state->elements) {
+      offsets.offsets.push_back(static_cast<int64_t>(writer.size()));
+      writer.WriteBytes(element);
+    }
+    stream.states.push_back(std::move(offsets));
+  }
+  RETURN_IF_ERROR(writer.status());
+  stream.bytes = writer.TakeBytes();
+  return stream;
+}
+
+StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view bytes,
+                                                             const OperatorStateHandle& handle) {
+  ASSIGN_OR_RETURN(const StreamHead head, ReadHead(bytes));
+  std::vector<int64_t> starts;
+  for (const OperatorStateOffsets& state : handle.states) {
+    starts.insert(starts.end(), state.offsets.begin(), state.offsets.end());
+  }
+  std::sort(starts.begin(), starts.end());
+  std::vector<OperatorState> states;
+  for (const OperatorStateOffsets& offsets : handle.states) {
+    const StateMetaInfo* info = FindInfo(head, offsets.name);
+    if (info == nullptr) {
+      return DataLoss("the operator-state stream does not know the state \"{}\"", offsets.name);
+    }
+    OperatorState state;
+    state.name = offsets.name;
+    state.mode = offsets.mode;
+    state.serializer = std::string(info->Serializer(kValueSerializerKey));
+    state.key_serializer = std::string(info->Serializer(kKeySerializerKey));
+    for (const int64_t offset : offsets.offsets) {
+      if (offset < static_cast<int64_t>(head.data_offset) ||
+          offset > static_cast<int64_t>(bytes.size())) {
+        return DataLoss("state \"{}\" has an element at offset {}, outside of the data ({} to {})",
+                        offsets.name, offset, head.data_offset, bytes.size());
+      }
+      const auto next = std::upper_bound(starts.begin(), starts.end(), offset);
+      const size_t begin = static_cast<size_t>(offset);
+      const size_t end =
+          next == starts.end() ? bytes.size() : std::min(bytes.size(), static_cast<size_t>(*next));
+      state.elements.emplace_back(bytes.substr(begin, end - begin));
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+}  // namespace flink::snapshot

@@ -1,0 +1,33 @@
+#pragma once
+
+/// Serializer snapshots: how Flink's files describe the types in them. We treat one as bytes: class
+/// name, version, body ("versioned snapshot"). Reading only has to find its end.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+#include "common/snapshot/java_data.h"
+
+namespace flink::snapshot {
+
+/// A snapshot without body, as of all basic types: "…base.LongSerializer$LongSerializerSnapshot".
+std::string SimpleSerializerSnapshot(std::string_view class_name);
+/// A snapshot of a serializer made of others. `nested` are versioned snapshots; `outer_body` is
+/// encoded already.
+std::string CompositeSerializerSnapshot(std::string_view class_name, int32_t outer_version,
+                                        std::string_view outer_body,
+                                        std::span<const std::string> nested);
+
+/// Reads one versioned snapshot and returns its bytes. A class whose layout is not known is an
+/// error naming it.
+StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader);
+/// The same with the leading frame version that headers have.
+StatusOr<std::string> ReadFramedSerializerSnapshot(JavaReader& reader);
+void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot);
+
+/// The Java class name at the start of a versioned snapshot.
+StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot);
+
+}  // namespace flink::snapshot

@@ -1,0 +1,211 @@
+// CheckpointCoordinator: how an attempt reaches the tasks, completes, or is aborted.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "jobmanager/checkpoint/checkpoint_coordinator.h"
+
+namespace flink::jobmanager {
+
+using Reason = CheckpointFailureReason;
+using Stage = PendingCheckpoint::Stage;
+
+namespace {
+// Ids whose late acknowledgements are recognised as repeated.
+constexpr size_t kRememberedCompletions = 10'000;
+}  // namespace
+
+void CheckpointCoordinator::BeginTriggering(PendingCheckpoint& pending) {
+  pending.stage = Stage::kTriggering;
+  for (const CheckpointPlan::Coordinator& coordinator : pending.plan.coordinators) {
+    Emit(checkpoint::TriggerCoordinator{pending.id, coordinator.op, TriggerOptionsOf(pending)});
+  }
+  for (const CheckpointPlan::Vertex& vertex : pending.plan.vertices) {
+    if (vertex.is_source && pending.VertexReady(vertex.id)) TriggerVertex(pending, vertex.id);
+  }
+  if (!pending.coordinators_left.empty()) return;
+  pending.stage = Stage::kAcknowledging;
+  PersistWhenAcked(pending);
+}
+
+void CheckpointCoordinator::TriggerVertex(const PendingCheckpoint& pending,
+                                          const JobVertexId& vertex) {
+  Emit(checkpoint::TriggerSources{pending.id, vertex, TriggerOptionsOf(pending)});
+}
+
+checkpoint::TriggerOptions CheckpointCoordinator::TriggerOptionsOf(
+    const PendingCheckpoint& pending) const {
+  checkpoint::TriggerOptions options;
+  options.kind = pending.request.kind;
+  options.format = pending.request.format;
+  options.unaligned = options_.unaligned && !IsSavepoint(pending.request.kind);
+  options.location = pending.location;
+  options.trigger_timestamp_ms = pending.trigger_timestamp_ms;
+  options.base = pending.base;
+  return options;
+}
+
+void CheckpointCoordinator::PersistWhenAcked(PendingCheckpoint& pending) {
+  if (pending.stage != Stage::kAcknowledging || !pending.AllAcked()) return;
+  pending.stage = Stage::kPersisting;
+  pending.io_outstanding = true;
+  checkpoint::PersistMetadata persist;
+  persist.checkpoint = pending.id;
+  persist.kind = pending.request.kind;
+  persist.format = pending.request.format;
+  persist.location = pending.location;
+  persist.trigger_timestamp_ms = pending.trigger_timestamp_ms;
+  persist.plan = pending.plan;
+  persist.coordinators = std::move(pending.coordinators);
+  persist.subtasks = std::move(pending.subtasks);
+  Emit(std::move(persist));
+}
+
+void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::MetadataPersisted& e) {
+  const CheckpointId id = pending.id;
+  const SnapshotKind kind = pending.request.kind;
+  RememberCompleted(id);
+  statistics_.OnCompleted(id, e.external_path);
+  if (id > last_completed_id_) {
+    last_completed_id_ = id;
+    counted_failures_.clear();
+  }
+  last_completion_ms_ = now_ms_;
+  if (!IsSavepoint(kind)) {
+    CompletedCheckpoint completed;
+    completed.id = id;
+    completed.kind = kind;
+    completed.location = pending.location;
+    completed.external_path = e.external_path;
+    completed.metadata = std::move(e.metadata);
+    completed.shared_files = registry_.FilesOf(id);
+    completed.foreign_files = registry_.ForeignOf(completed.shared_files);
+    completed.trigger_timestamp_ms = pending.trigger_timestamp_ms;
+    completed.completion_timestamp_ms = now_ms_;
+    completed.state_size = pending.state_size;
+    AddToStore(std::move(completed));
+  }
+  if (!IsSavepoint(kind) || IsStop(kind)) {
+    Emit(checkpoint::NotifyComplete{id, kind});
+    std::vector<CheckpointId> subsumed;
+    for (const auto& [other, attempt] : pending_) {
+      if (other < id && !attempt.request.forced) subsumed.push_back(other);
+    }
+    for (const CheckpointId other : subsumed)
+      Abort(other, Cause{Reason::kCheckpointSubsumed, "", {}});
+  }
+  Delete(registry_.Unpin(id));
+  if (pending.request.request) {
+    checkpoint::CompleteRequest answer;
+    answer.request = *pending.request.request;
+    answer.ok = true;
+    answer.checkpoint = id;
+    answer.kind = kind;
+    answer.path = e.external_path;
+    Emit(std::move(answer));
+  }
+  if (kind == SnapshotKind::kCancelSavepoint) Emit(checkpoint::CancelJob{});
+  if (IsTerminating(kind) || kind == SnapshotKind::kFinalCheckpoint) EnterDone();
+}
+
+void CheckpointCoordinator::AddToStore(CompletedCheckpoint completed) {
+  Emit(checkpoint::AddCompleted{completed});
+  for (const CompletedCheckpoint& subsumed : store_.Add(std::move(completed))) {
+    Emit(checkpoint::RemoveCompleted{subsumed.id});
+    Discard(subsumed);
+  }
+}
+
+void CheckpointCoordinator::Discard(const CompletedCheckpoint& dropped) {
+  if (dropped.owned()) {
+    Emit(checkpoint::DiscardCheckpoint{dropped});
+    statistics_.OnDiscarded(dropped.id);
+  }
+  Delete(registry_.Unregister(dropped.id));
+}
+
+void CheckpointCoordinator::EnterDone() {
+  phase_ = Phase::kDone;
+  StopPeriodic();
+  RefuseQueued(Reason::kCheckpointCoordinatorSuspend);
+}
+
+void CheckpointCoordinator::Abort(CheckpointId id, const Cause& cause) {
+  const auto it = pending_.find(id);
+  if (it == pending_.end()) return;
+  const PendingCheckpoint pending = std::move(it->second);
+  pending_.erase(it);
+  const std::string message = FailureMessage(cause.reason, cause.detail);
+  statistics_.OnFailed(id, message, now_ms_);
+  if (pending.stage != Stage::kCreatingLocation) {
+    Emit(checkpoint::AbortCheckpoint{id, last_completed_id_});
+  }
+  if (pending.io_outstanding) {
+    // The directory is still being written to; it is deleted when the answer arrives.
+    aborted_[id] = Aborted{pending.location};
+  } else if (!pending.location.empty()) {
+    Emit(checkpoint::DiscardPending{id, pending.location});
+  }
+  Delete(registry_.Unregister(id));
+  Delete(registry_.Unpin(id));
+  if (pending.request.request) {
+    checkpoint::CompleteRequest answer;
+    answer.request = *pending.request.request;
+    answer.checkpoint = id;
+    answer.kind = pending.request.kind;
+    answer.message = message;
+    Emit(std::move(answer));
+  }
+  AfterFailure(pending, cause);
+}
+
+void CheckpointCoordinator::AbortPending(Reason reason) {
+  while (!pending_.empty()) Abort(pending_.begin()->first, Cause{reason, "", {}});
+}
+
+void CheckpointCoordinator::AfterFailure(const PendingCheckpoint& pending, const Cause& cause) {
+  const SnapshotKind kind = pending.request.kind;
+  if (cause.subtask && IsStop(kind)) {
+    Emit(checkpoint::FailJob{FailureMessage(cause.reason, cause.detail), cause.subtask});
+  } else if (cause.subtask || !IsSavepoint(kind)) {
+    CountFailure(pending.id, cause);
+  }
+  if (IsTerminating(kind) && phase_ == Phase::kTerminating) {
+    phase_ = Phase::kRunning;
+    StartPeriodic(std::nullopt);
+    if (end_of_data_) RequestFinal();
+  } else if (kind == SnapshotKind::kFinalCheckpoint && phase_ == Phase::kRunning) {
+    final_retry_ms_ = now_ms_ + options_.final_retry_delay_ms;
+  }
+}
+
+void CheckpointCoordinator::CountFailure(CheckpointId id, const Cause& cause) {
+  if (options_.tolerable_failures < 0 || !CountsAsFailure(cause.reason)) return;
+  if (id < last_completed_id_) return;
+  counted_failures_.insert(id);
+  if (counted_failures_.size() <= static_cast<size_t>(options_.tolerable_failures)) return;
+  counted_failures_.clear();
+  std::string message =
+      "Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to ";
+  message += MessageOf(cause.reason);
+  message +=
+      ", view the Checkpoint History tab or the Job Manager log to find out why continuous "
+      "checkpoints failed.";
+  if (!cause.detail.empty()) message += " Cause: " + cause.detail;
+  Emit(checkpoint::FailJob{std::move(message), cause.subtask});
+}
+
+void CheckpointCoordinator::RememberCompleted(CheckpointId id) {
+  completed_ids_.insert(id);
+  while (completed_ids_.size() > kRememberedCompletions) {
+    forgotten_completed_up_to_ = *completed_ids_.begin();
+    completed_ids_.erase(completed_ids_.begin());
+  }
+}
+
+void CheckpointCoordinator::Delete(std::vector<std::string> files) {
+  if (!files.empty()) Emit(checkpoint::DeleteFiles{std::move(files)});
+}
+
+}  // namespace flink::jobmanager

@@ -1,0 +1,186 @@
+#pragma once
+
+/// Decides when checkpoints and savepoints of one job start, complete, are declined, or expire.
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "jobmanager/checkpoint/checkpoint_events.h"
+#include "jobmanager/checkpoint/checkpoint_failure_reason.h"
+#include "jobmanager/checkpoint/checkpoint_statistics.h"
+#include "jobmanager/checkpoint/checkpoint_types.h"
+#include "jobmanager/checkpoint/completed_checkpoint_store.h"
+#include "jobmanager/checkpoint/pending_checkpoint.h"
+#include "jobmanager/checkpoint/shared_state_registry.h"
+
+namespace flink::jobmanager {
+
+/// Settings execution.checkpointing.*; times in milliseconds, defaults are Flink's.
+struct CheckpointCoordinatorOptions {
+  JobId job;
+  /// Absent = no periodic checkpoints; savepoints, manual and the final checkpoint still work.
+  std::optional<int64_t> interval_ms;
+  int64_t timeout_ms = 600'000;
+  int64_t min_pause_ms = 0;
+  int max_concurrent = 1;
+  int tolerable_failures = 0;  ///< -1 = any number.
+  int num_retained = 1;
+  CheckpointRetention retention = CheckpointRetention::kNoExternalized;
+  bool unaligned = false;
+  bool incremental = false;
+  size_t max_queued_requests = 1000;
+  size_t history_size = 10;
+  /// Until a final checkpoint that failed is tried again.
+  int64_t final_retry_delay_ms = 1000;
+  /// JobStore::NextCheckpointId.
+  CheckpointId next_checkpoint_id = 1;
+  /// JobStore::Completed, oldest first.
+  std::vector<CompletedCheckpoint> completed;
+};
+
+/// The checkpoint state machine of one job, across all attempts of the job.
+///
+/// Pure: performs no I/O, reads no clock, starts no thread. Feed it events; execute the actions it
+/// returns, in order. It exists for every job, also when periodic checkpoints are off. Threading:
+/// confined to the job's mailbox. Lifetime: owned by the JobMaster; holds no reference to tasks.
+/// Errors: never fails. A late or unknown acknowledgement yields DiscardSnapshot, so its files do
+/// not leak. Limits: Options::max_concurrent attempts besides forced savepoints;
+/// Options::max_queued_requests queued. Times: `now_ms` counts milliseconds since the epoch and
+/// never goes backwards.
+class CheckpointCoordinator {
+ public:
+  using Event = checkpoint::Event;
+  using Action = checkpoint::Action;
+
+  explicit CheckpointCoordinator(CheckpointCoordinatorOptions options);
+
+  /// Advances the machine by one event.
+  /// Ensures: NotifyComplete of n follows MetadataPersisted of n; AddCompleted precedes the
+  /// deletion of what it subsumes; every user request gets exactly one CompleteRequest; ids are
+  /// never reused.
+  std::vector<Action> Step(Event event, int64_t now_ms);
+
+  /// When to send the next Tick; nullopt when nothing is due. Ask after every Step.
+  std::optional<int64_t> NextWakeup() const;
+
+  /// The checkpoint a new job attempt restores from; null = start empty.
+  const CompletedCheckpoint* LatestRestorable() const { return store_.Latest(); }
+  const CompletedCheckpointStore& store() const { return store_; }
+  const CheckpointStatistics& statistics() const { return statistics_; }
+  const SharedStateRegistry& registry() const { return registry_; }
+  const CheckpointCoordinatorOptions& options() const { return options_; }
+  CheckpointId next_checkpoint_id() const { return next_id_; }
+  size_t num_pending() const { return pending_.size(); }
+  size_t num_queued() const { return queue_.size(); }
+  /// True while an answer to CreateLocation or PersistMetadata is outstanding, also of aborted
+  /// attempts. A shell that stops delivering events then leaves a directory behind.
+  bool AwaitsIo() const;
+
+ private:
+  enum class Phase {
+    kSuspended,    // The job is not running.
+    kRunning,      //
+    kTerminating,  // A stop or cancel with savepoint is in progress. Next: kRunning on failure,
+                   // kDone.
+    kDone,      // The final checkpoint, stop or cancel savepoint succeeded; nothing starts in this
+                // attempt.
+    kShutdown,  // The job ended.
+  };
+  // An aborted attempt whose I/O is still out; its directory is deleted when the answer arrives.
+  struct Aborted {
+    std::string location;
+  };
+  // Whose failure ended an attempt; decides what it means for the job.
+  struct Cause {
+    CheckpointFailureReason reason = CheckpointFailureReason::kCheckpointDeclined;
+    std::string detail;
+    std::optional<SubtaskRef> subtask;  // Set for failures of a task.
+  };
+
+  // checkpoint_coordinator.cc: events.
+  void On(checkpoint::JobRunning& e);
+  void On(checkpoint::JobLeftRunning& e);
+  void On(checkpoint::Tick& e);
+  void On(checkpoint::TriggerSavepoint& e);
+  void On(checkpoint::TriggerCheckpoint& e);
+  void On(checkpoint::AllSubtasksEndOfData& e);
+  void On(checkpoint::Restored& e);
+  void On(checkpoint::RestoredFromStore& e);
+  void On(checkpoint::Shutdown& e);
+  void On(checkpoint::LocationCreated& e);
+  void On(checkpoint::LocationFailed& e);
+  void On(checkpoint::CoordinatorAcked& e);
+  void On(checkpoint::CoordinatorFailed& e);
+  void On(checkpoint::SubtaskAcked& e);
+  void On(checkpoint::SubtaskDeclined& e);
+  void On(checkpoint::MetadataPersisted& e);
+  void On(checkpoint::PersistFailed& e);
+
+  // checkpoint_requests.cc: the queue and the schedule.
+  void Enqueue(CheckpointRequest request);
+  void StartQueued();
+  std::optional<size_t> ChooseRequest();
+  bool MayStart(const CheckpointRequest& request) const;
+  void Start(CheckpointRequest request);
+  void StartPeriodic(std::optional<int64_t> delay_ms);
+  void StopPeriodic();
+  void RequestFinal();
+  void Refuse(const CheckpointRequest& request, CheckpointFailureReason reason);
+  void RefuseQueued(CheckpointFailureReason reason);
+  std::string NotRunningDetail() const;
+  int64_t PeriodicIntervalMs() const;
+
+  // checkpoint_completion.cc: how attempts end.
+  void BeginTriggering(PendingCheckpoint& pending);
+  void TriggerVertex(const PendingCheckpoint& pending, const JobVertexId& vertex);
+  checkpoint::TriggerOptions TriggerOptionsOf(const PendingCheckpoint& pending) const;
+  void PersistWhenAcked(PendingCheckpoint& pending);
+  void Complete(PendingCheckpoint pending, checkpoint::MetadataPersisted& e);
+  void AddToStore(CompletedCheckpoint checkpoint);
+  void Discard(const CompletedCheckpoint& checkpoint);
+  void EnterDone();
+  void Abort(CheckpointId id, const Cause& cause);
+  void AbortPending(CheckpointFailureReason reason);
+  void AfterFailure(const PendingCheckpoint& pending, const Cause& cause);
+  void CountFailure(CheckpointId id, const Cause& cause);
+  void RememberCompleted(CheckpointId id);
+  void Delete(std::vector<std::string> files);
+  CheckpointId ReusableBase() const;
+  PendingCheckpoint* Find(CheckpointId id);
+  void Emit(Action action) { actions_.push_back(std::move(action)); }
+
+  // Constant after construction.
+  CheckpointCoordinatorOptions options_;
+
+  // Of the current Step.
+  int64_t now_ms_ = 0;
+  std::vector<Action> actions_;
+
+  // Across job attempts.
+  CheckpointId next_id_ = 1;
+  uint64_t next_sequence_ = 0;
+  CompletedCheckpointStore store_;
+  SharedStateRegistry registry_;
+  CheckpointStatistics statistics_;
+  std::map<CheckpointId, Aborted> aborted_;
+  std::set<CheckpointId> completed_ids_;  // The newest ones: their acknowledgements are duplicates.
+  CheckpointId forgotten_completed_up_to_ = 0;  // Ids up to this one may have completed, too.
+  std::set<CheckpointId> counted_failures_;
+  CheckpointId last_completed_id_ = 0;
+  std::optional<int64_t> last_completion_ms_;
+
+  // Of the current job attempt.
+  Phase phase_ = Phase::kSuspended;
+  CheckpointPlan plan_;
+  std::map<CheckpointId, PendingCheckpoint> pending_;
+  std::deque<CheckpointRequest> queue_;
+  std::optional<int64_t> next_periodic_ms_;
+  std::optional<int64_t> final_retry_ms_;
+  bool end_of_data_ = false;
+};
+
+}  // namespace flink::jobmanager

@@ -1,0 +1,333 @@
+#include "jobmanager/checkpoint/checkpoint_storage.h"
+
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+
+#include "common/base/logging.h"
+#include "common/io/file_system.h"
+#include "common/snapshot/state_handle.h"
+#include "flink/pb/cluster/v1/executor.pb.h"
+
+namespace flink::jobmanager {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using pb::cluster::v1::CheckpointAck;
+
+constexpr int kSideFileVersion = 1;
+constexpr int kMakeDirectoryAttempts = 10;
+
+std::string RandomHex(int digits) {
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (int i = 0; i < digits; ++i) text += kDigits[random() % 16];
+  return text;
+}
+
+bool IsBelow(const std::string& path, const std::string& directory) {
+  return path.size() > directory.size() + 1 && path.compare(0, directory.size(), directory) == 0 &&
+         path[directory.size()] == '/';
+}
+
+const char* KindName(SnapshotKind kind) {
+  switch (kind) {
+    case SnapshotKind::kCheckpoint:
+      return "checkpoint";
+    case SnapshotKind::kFinalCheckpoint:
+      return "final-checkpoint";
+    case SnapshotKind::kSavepoint:
+      return "savepoint";
+    case SnapshotKind::kCancelSavepoint:
+      return "cancel-savepoint";
+    case SnapshotKind::kStopSuspend:
+      return "stop-savepoint";
+    case SnapshotKind::kStopDrain:
+      return "drain-savepoint";
+  }
+  return "checkpoint";
+}
+
+// Files as Flink names them: relative inside a savepoint, so that it can be moved; else as a file:
+// URI.
+void QualifyStream(snapshot::StreamStateHandle& stream, const std::string& location,
+                   bool relative) {
+  auto* file = std::get_if<snapshot::FileHandle>(&stream);
+  if (file == nullptr) return;
+  StatusOr<std::string> path = io::ParsePath(file->path);
+  if (!path.ok()) return;  // Carried as it is.
+  if (relative && IsBelow(*path, location)) {
+    stream = snapshot::RelativeFileHandle{path->substr(location.size() + 1), file->size};
+  } else {
+    file->path = io::QualifyPath(*path);
+  }
+}
+
+StatusOr<CheckpointAck> DecodeAck(const std::string& bytes) {
+  CheckpointAck ack;
+  if (!ack.ParseFromString(bytes)) {
+    return DataLoss("an acknowledged state of {} bytes cannot be decoded", bytes.size());
+  }
+  return ack;
+}
+
+using OperatorStates = std::map<OperatorId, snapshot::OperatorSnapshot>;
+
+Status AddAck(const CheckpointAck& ack, int subtask, const std::string& location, bool relative,
+              OperatorStates& operators, Json& checksums) {
+  for (const auto& op : ack.operators()) {
+    OperatorId id;
+    std::array<uint8_t, 16> bytes{};
+    if (op.operator_id().size() != bytes.size()) {
+      return DataLoss("an acknowledgement names an operator id of {} bytes",
+                      op.operator_id().size());
+    }
+    std::copy(op.operator_id().begin(), op.operator_id().end(), bytes.begin());
+    id = OperatorId(bytes);
+    const auto found = operators.find(id);
+    if (found == operators.end()) {
+      return DataLoss("an acknowledgement names the operator {}, which the job does not have",
+                      id.ToHex());
+    }
+    snapshot::SubtaskState state;
+    if (!op.state().empty()) {
+      ASSIGN_OR_RETURN(state, snapshot::DecodeSubtaskState(op.state()));
+    }
+    snapshot::ForEachStream(state, [&](snapshot::StreamStateHandle& stream) {
+      QualifyStream(stream, location, relative);
+    });
+    if (!state.empty()) found->second.subtasks[subtask] = std::move(state);
+    for (const auto& [path, checksum] : op.checksums()) {
+      checksums[path] = fmt::format("{:016x}", checksum);
+    }
+  }
+  return OkStatus();
+}
+
+Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescription& description,
+                  Json checksums) {
+  Json operators = Json::array();
+  for (const SnapshotOperator& op : description.operators) {
+    operators.push_back({{"id", op.id.ToHex()},
+                         {"uid", op.uid},
+                         {"name", op.name},
+                         {"parallelism", op.parallelism},
+                         {"max_parallelism", op.max_parallelism}});
+  }
+  Json json;
+  json["format_version"] = kSideFileVersion;
+  json["kind"] = KindName(action.kind);
+  json["checkpoint_id"] = action.checkpoint;
+  json["trigger_timestamp_ms"] = action.trigger_timestamp_ms;
+  json["job_id"] = description.job.ToHex();
+  json["job_name"] = description.job_name;
+  json["operators"] = std::move(operators);
+  json["checksum"] = "xxh3-64";
+  json["files"] = std::move(checksums);
+  return json;
+}
+
+}  // namespace
+
+std::string CheckpointStorage::shared_directory() const {
+  return io::JoinPath(options_.directory, "shared");
+}
+
+Status CheckpointStorage::Prepare() const {
+  for (const char* name : {"shared", "taskowned"}) {
+    RETURN_IF_ERROR(io::CreateDirectories(io::JoinPath(options_.directory, name)));
+  }
+  return io::ProbeWritable(options_.directory);
+}
+
+void CheckpointStorage::RemoveEmptyDirectories() const {
+  if (!options_.owns_directory) return;
+  for (const char* name : {"shared", "taskowned"}) {
+    IgnoreError(io::RemoveFile(io::JoinPath(options_.directory, name)), "kept when not empty");
+  }
+  IgnoreError(io::RemoveFile(options_.directory), "kept when not empty");
+}
+
+StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
+                                                        const std::string& target_dir) const {
+  if (target_dir.empty()) {
+    std::string location = io::JoinPath(options_.directory, fmt::format("chk-{}", checkpoint));
+    RETURN_IF_ERROR(io::CreateDirectories(location));
+    return location;
+  }
+  const Status parsed = io::ParsePath(target_dir).status();
+  if (!parsed.ok()) return With(parsed, "Failed to create savepoint directory at {}", target_dir);
+  const std::string target = io::ParsePath(target_dir).value();
+  Status last = io::CreateDirectories(target);
+  for (int i = 0; last.ok() && i < kMakeDirectoryAttempts; ++i) {
+    std::string location = io::JoinPath(
+        target, fmt::format("savepoint-{}-{}", options_.job.ToHex().substr(0, 6), RandomHex(12)));
+    if (io::Exists(location)) continue;
+    last = io::CreateDirectories(location);
+    if (last.ok()) return location;
+  }
+  return With(last.ok() ? AlreadyExists("no free name was found") : last,
+              "Failed to create savepoint directory at {}", target_dir);
+}
+
+StatusOr<PersistedMetadata> CheckpointStorage::Persist(
+    const checkpoint::PersistMetadata& action, const SnapshotDescription& description) const {
+  OperatorStates operators;
+  std::multimap<JobVertexId, OperatorId> by_vertex;
+  for (const SnapshotOperator& op : description.operators) {
+    snapshot::OperatorSnapshot& entry = operators[op.id];
+    entry.operator_id = op.id;
+    entry.parallelism = op.parallelism;
+    entry.max_parallelism = op.max_parallelism;
+    const auto coordinator = action.coordinators.find(op.id);
+    if (coordinator != action.coordinators.end()) {
+      entry.coordinator_state =
+          snapshot::InlineHandle{"coordinator-" + op.id.ToHex(), coordinator->second};
+    }
+  }
+  const bool relative = IsSavepoint(action.kind);
+  Json checksums = Json::object();
+  for (const auto& [ref, subtask] : action.subtasks) {
+    ASSIGN_OR_RETURN(const CheckpointAck ack, DecodeAck(subtask.state));
+    RETURN_IF_ERROR(AddAck(ack, ref.subtask, action.location, relative, operators, checksums));
+  }
+  snapshot::CheckpointMetadata metadata;
+  metadata.checkpoint_id = action.checkpoint;
+  for (const SnapshotOperator& op : description.operators) {
+    metadata.operators.push_back(std::move(operators[op.id]));
+  }
+  ASSIGN_OR_RETURN(const std::string bytes, snapshot::SerializeMetadata(metadata));
+  const Json side_file = SideFileJson(action, description, std::move(checksums));
+  RETURN_IF_ERROR(
+      io::WriteFileDurably(io::JoinPath(action.location, kSideFileName), side_file.dump(1)));
+  RETURN_IF_ERROR(
+      io::PublishFile(io::JoinPath(action.location, snapshot::kMetadataFileName), bytes));
+  // The name of the snapshot's directory must be as durable as what is in it.
+  RETURN_IF_ERROR(io::FsyncDirectory(io::DirectoryName(action.location)));
+  PersistedMetadata persisted;
+  const bool addressable = relative || !options_.is_private;
+  persisted.external_path =
+      addressable ? io::QualifyPath(action.location) : kNotExternallyAddressable;
+  persisted.metadata_size = static_cast<int64_t>(bytes.size());
+  return persisted;
+}
+
+Status CheckpointStorage::DeleteSnapshot(const std::string& location) {
+  Status first = io::RemoveFile(io::JoinPath(location, snapshot::kMetadataFileName));
+  const Status second = io::RemoveAll(location);
+  if (first.ok()) first = second;
+  if (!first.ok())
+    LOG_WARN("Could not delete the snapshot {} completely: {}", location, Message(first));
+  return first;
+}
+
+Status CheckpointStorage::DeleteFiles(const std::vector<std::string>& files) {
+  Status first;
+  for (const std::string& file : files) {
+    const StatusOr<std::string> path = io::ParsePath(file);
+    const Status removed = path.ok() ? io::RemoveFile(*path) : path.status();
+    if (!removed.ok()) {
+      LOG_WARN("Could not delete {}: {}", file, Message(removed));
+      if (first.ok()) first = removed;
+    }
+  }
+  return first;
+}
+
+Status CheckpointStorage::DeleteExclusiveFiles(const std::string& ack_bytes,
+                                               const std::string& location) {
+  ASSIGN_OR_RETURN(const CheckpointAck ack, DecodeAck(ack_bytes));
+  std::set<std::string> shared;
+  std::vector<std::string> files;
+  for (const auto& op : ack.operators()) {
+    for (const std::string& file : op.shared_files()) {
+      const StatusOr<std::string> path = io::ParsePath(file);
+      if (path.ok()) shared.insert(*path);
+    }
+  }
+  for (const auto& op : ack.operators()) {
+    if (op.state().empty()) continue;
+    ASSIGN_OR_RETURN(const snapshot::SubtaskState state, snapshot::DecodeSubtaskState(op.state()));
+    snapshot::ForEachStream(state, [&](const snapshot::StreamStateHandle& stream) {
+      if (const auto* relative = std::get_if<snapshot::RelativeFileHandle>(&stream)) {
+        if (!location.empty()) files.push_back(io::JoinPath(location, relative->path));
+      } else if (const auto* file = std::get_if<snapshot::FileHandle>(&stream)) {
+        const StatusOr<std::string> path = io::ParsePath(file->path);
+        if (path.ok() && shared.count(*path) == 0) files.push_back(*path);
+      }
+    });
+  }
+  return DeleteFiles(files);
+}
+
+Status DisposeSnapshot(const std::string& pointer) {
+  ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(pointer));
+  const Status readable = snapshot::LoadSnapshot(directory).status();
+  if (!readable.ok()) {
+    return With(readable, "{} is left as it is, because its metadata cannot be read", pointer);
+  }
+  return CheckpointStorage::DeleteSnapshot(directory);
+}
+
+StatusOr<std::string> ResolveSnapshotPointer(const std::string& pointer) {
+  const StatusOr<std::string> path = io::ParsePath(pointer);
+  if (!path.ok()) {
+    return InvalidArgument(
+        "Checkpoint/savepoint path '{}' is not a valid file URI. Either the pointer path is "
+        "invalid, or the "
+        "checkpoint was created by a different state backend.",
+        pointer);
+  }
+  if (!io::Exists(*path)) {
+    return NotFound(
+        "Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", pointer);
+  }
+  if (!io::IsDirectory(*path)) return io::DirectoryName(*path);
+  if (!io::Exists(io::JoinPath(*path, snapshot::kMetadataFileName))) {
+    return NotFound(
+        "Cannot find meta data file '_metadata' in directory '{}'. Please try to load the "
+        "checkpoint/savepoint "
+        "directly from the metadata file instead of the directory.",
+        pointer);
+  }
+  return *path;
+}
+
+SideFile ReadSideFile(const std::string& location) {
+  SideFile side;
+  const StatusOr<std::string> text = io::ReadFile(io::JoinPath(location, kSideFileName));
+  if (!text.ok()) return side;
+  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return side;
+  const auto string_of = [](const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  side.kind = string_of(json, "kind");
+  side.job_name = string_of(json, "job_name");
+  const auto operators = json.find("operators");
+  if (operators == json.end() || !operators->is_array()) return side;
+  for (const Json& op : *operators) {
+    if (!op.is_object()) continue;
+    const StatusOr<OperatorId> id = OperatorId::FromHex(string_of(op, "id"));
+    if (id.ok()) side.operators[*id] = {string_of(op, "name"), string_of(op, "uid")};
+  }
+  return side;
+}
+
+std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
+                                      const std::string& directory) {
+  std::set<std::string> files;
+  for (const snapshot::OperatorSnapshot& op : metadata.operators) {
+    for (const auto& [index, state] : op.subtasks) {
+      snapshot::ForEachStream(state, [&](const snapshot::StreamStateHandle& stream) {
+        const StatusOr<std::string> path = snapshot::ResolveStreamPath(stream, directory);
+        if (path.ok() && !IsBelow(*path, directory)) files.insert(*path);
+      });
+    }
+  }
+  return {files.begin(), files.end()};
+}
+
+}  // namespace flink::jobmanager

@@ -1,0 +1,160 @@
+// /jobs and what is below one job, except operations that take time.
+
+#include <charconv>
+#include <limits>
+
+#include "jobmanager/rest/checkpoint_json.h"
+#include "jobmanager/rest/job_json.h"
+#include "jobmanager/rest/rest_handlers.h"
+
+namespace flink::jobmanager {
+namespace {
+
+using DetailsPointer = std::shared_ptr<const JobDetails>;
+using JobQuestion = std::function<RestResponse(const RestRequest&, Dispatcher&, const JobDetails&)>;
+
+// A handler for one job: 400 for a malformed id, 404 for an unknown one.
+RestHandler OfJob(const DispatcherGateway& gateway, JobQuestion question) {
+  return [gateway, question = std::move(question)](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    return gateway.Ask([&](Dispatcher& dispatcher) {
+      const DetailsPointer job = dispatcher.FindJob(id);
+      return job == nullptr ? JobNotFoundResponse(id) : question(request, dispatcher, *job);
+    });
+  };
+}
+
+RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatcher,
+                               const JobDetails& job) {
+  const std::string& text = request.parameters.at("checkpointid");
+  CheckpointId id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    const std::string why =
+        fmt::format("Cannot resolve path parameter (checkpointid) from value \"{}\".", text);
+    return ErrorResponse(400, "Bad request, could not parse parameters: " + why);
+  }
+  const CheckpointStatistics* statistics = dispatcher.FindCheckpointStatistics(job.id);
+  const CheckpointStats* checkpoint = statistics == nullptr ? nullptr : statistics->Find(id);
+  if (checkpoint == nullptr) {
+    return ErrorResponse(
+        404, fmt::format("Could not find checkpointing statistics for checkpoint {}.", id));
+  }
+  return JsonResponse(CheckpointJson(*checkpoint, true));
+}
+
+RestResponse Exceptions(const RestRequest& request, Dispatcher&, const JobDetails& job) {
+  size_t max = std::numeric_limits<size_t>::max();
+  const std::string text = request.Query("maxExceptions");
+  if (!text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), max);
+    if (error != std::errc() || end != text.data() + text.size()) {
+      return BadQueryResponse("maxExceptions", text);
+    }
+  }
+  return JsonResponse(JobExceptionsJson(job, max));
+}
+
+RestResponse Vertex(const RestRequest& request, Dispatcher& dispatcher, const JobDetails& job) {
+  JobVertexId id;
+  if (auto refused = ParseIdParameter(request, "vertexid", &id)) return *refused;
+  const Json json = VertexJson(job, id, dispatcher.clock().NowMs());
+  if (json.is_null()) return NotFoundResponse(fmt::format("JobVertex {} not found", id.ToHex()));
+  return JsonResponse(json);
+}
+
+RestResponse Cancel(Dispatcher& dispatcher, const JobId& job) {
+  const Status cancelled = dispatcher.CancelJob(job);
+  if (cancelled.ok()) return JsonResponse(Json::object(), 202);
+  if (cancelled.code() == absl::StatusCode::kNotFound) {
+    return ErrorResponse(
+        404, "Job could not be found.",
+        "org.apache.flink.runtime.messages.FlinkJobNotFoundException: " + Message(cancelled));
+  }
+  return ErrorResponse(409, fmt::format("Job cancellation failed because the job has already "
+                                        "reached another terminal state ({}).",
+                                        Message(cancelled)));
+}
+
+RestHandler CancelHandler(const DispatcherGateway& gateway) {
+  return [gateway](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    const std::string mode = request.Query("mode", "cancel");
+    if (mode == "stop") {
+      return ErrorResponse(
+          308,
+          "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use "
+          "\"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.");
+    }
+    if (mode != "cancel") return BadQueryResponse("mode", mode);
+    return gateway.Ask([id](Dispatcher& dispatcher) { return Cancel(dispatcher, id); });
+  };
+}
+
+RestHandler StatusHandler(const DispatcherGateway& gateway) {
+  return [gateway](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    return gateway.Ask([id](Dispatcher& dispatcher) {
+      const DetailsPointer job = dispatcher.FindJob(id);
+      if (job != nullptr) return JsonResponse({{"status", NameOf(job->status)}});
+      return InternalErrorResponse(
+          fmt::format("org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find "
+                      "Flink job ({})\n",
+                      id.ToHex()));
+    });
+  };
+}
+
+}  // namespace
+
+void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
+  router.Add("GET", "/jobs", [gateway](const RestRequest&) {
+    return gateway.Ask([](Dispatcher& d) { return JsonResponse(JobsJson(d.Jobs())); });
+  });
+  router.Add("GET", "/jobs/overview", [gateway](const RestRequest&) {
+    return gateway.Ask(
+        [](Dispatcher& d) { return JsonResponse(JobsOverviewJson(d.Jobs(), d.clock().NowMs())); });
+  });
+  router.Add("GET", "/jobs/:jobid/status", StatusHandler(gateway));
+  router.Add("PATCH", "/jobs/:jobid", CancelHandler(gateway));
+  router.Add("GET", "/jobs/:jobid/yarn-cancel", CancelHandler(gateway));
+
+  const auto add = [&](const char* path, JobQuestion question) {
+    router.Add("GET", std::string("/jobs/:jobid") + path, OfJob(gateway, std::move(question)));
+  };
+  add("", [](const RestRequest&, Dispatcher& d, const JobDetails& job) {
+    return JsonResponse(JobJson(job, d.clock().NowMs()));
+  });
+  add("/plan", [](const RestRequest&, Dispatcher&, const JobDetails& job) {
+    return JsonResponse({{"plan", JobPlanJson(job)}});
+  });
+  add("/config", [](const RestRequest&, Dispatcher&, const JobDetails& job) {
+    return JsonResponse(JobConfigJson(job));
+  });
+  add("/exceptions", Exceptions);
+  add("/execution-result", [](const RestRequest&, Dispatcher&, const JobDetails& job) {
+    return JsonResponse(JobExecutionResultJson(job));
+  });
+  add("/accumulators", [](const RestRequest&, Dispatcher&, const JobDetails&) {
+    return JsonResponse(AccumulatorsJson());
+  });
+  add("/checkpoints", [](const RestRequest&, Dispatcher& d, const JobDetails& job) {
+    const CheckpointStatistics* statistics = d.FindCheckpointStatistics(job.id);
+    return JsonResponse(
+        CheckpointsJson(statistics == nullptr ? CheckpointStatistics() : *statistics));
+  });
+  add("/checkpoints/config", [](const RestRequest&, Dispatcher&, const JobDetails& job) {
+    return JsonResponse(CheckpointsConfigJson(job));
+  });
+  add("/checkpoints/details/:checkpointid", CheckpointDetails);
+  add("/vertices/:vertexid", Vertex);
+  add("/metrics", [](const RestRequest& request, Dispatcher& d, const JobDetails& job) {
+    const auto metrics = JobMetrics(job, d.FindCheckpointStatistics(job.id), d.clock().NowMs());
+    return JsonResponse(MetricsJson(metrics, request.Query("get")));
+  });
+}
+
+}  // namespace flink::jobmanager

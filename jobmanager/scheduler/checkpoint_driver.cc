@@ -1,0 +1,407 @@
+#include "jobmanager/scheduler/checkpoint_driver.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/io/file_system.h"
+#include "jobmanager/scheduler/submitted_job.h"
+
+namespace flink::jobmanager {
+namespace {
+
+namespace cp = checkpoint;
+using pb::cluster::v1::ExecutorCommand;
+using pb::cluster::v1::SnapshotTarget;
+
+constexpr size_t kRememberedLocations = 64;
+
+SnapshotTarget::Kind KindToProto(SnapshotKind kind) {
+  switch (kind) {
+    case SnapshotKind::kCheckpoint:
+      return SnapshotTarget::KIND_CHECKPOINT;
+    case SnapshotKind::kFinalCheckpoint:
+      return SnapshotTarget::KIND_FINAL;
+    case SnapshotKind::kSavepoint:
+    case SnapshotKind::kCancelSavepoint:
+      return SnapshotTarget::KIND_SAVEPOINT;
+    case SnapshotKind::kStopSuspend:
+    case SnapshotKind::kStopDrain:
+      return SnapshotTarget::KIND_SYNC_SAVEPOINT;
+  }
+  return SnapshotTarget::KIND_CHECKPOINT;
+}
+
+SnapshotTarget MakeTarget(const cp::TriggerOptions& options, const CheckpointStorage& storage) {
+  SnapshotTarget target;
+  target.set_kind(KindToProto(options.kind));
+  target.set_format(SnapshotTarget::FORMAT_NATIVE);
+  target.set_exclusive_directory(options.location);
+  if (!IsSavepoint(options.kind)) target.set_shared_directory(storage.shared_directory());
+  target.set_full(options.base == 0);
+  target.set_drain(options.kind == SnapshotKind::kStopDrain);
+  return target;
+}
+
+CheckpointFailureReason ReasonFromName(const std::string& name) {
+  for (int i = 0; i < kCheckpointFailureReasonCount; ++i) {
+    const auto reason = static_cast<CheckpointFailureReason>(i);
+    if (NameOf(reason) == name) return reason;
+  }
+  return CheckpointFailureReason::kCheckpointDeclined;
+}
+
+template <class Ref>
+std::optional<SubtaskRef> RefFromProto(const Ref& ref) {
+  const StatusOr<JobVertexId> vertex = IdFromBytes<JobVertexId>(ref.vertex_id());
+  if (!vertex.ok()) return std::nullopt;
+  return SubtaskRef{*vertex, ref.subtask()};
+}
+
+}  // namespace
+
+CheckpointDriver::CheckpointDriver(CheckpointCoordinatorOptions options,
+                                   std::shared_ptr<const CheckpointStorage> storage, Deps deps)
+    : deps_(deps),
+      storage_(std::move(storage)),
+      coordinator_(std::move(options)),
+      self_(std::make_shared<CheckpointDriver*>(this)) {}
+
+CheckpointDriver::~CheckpointDriver() {
+  *self_ = nullptr;
+  if (wakeup_ != 0) deps_.main->CancelTimer(wakeup_);
+}
+
+int64_t CheckpointDriver::NowMs() {
+  last_now_ms_ = std::max(last_now_ms_, deps_.clock->NowMs());
+  return last_now_ms_;
+}
+
+void CheckpointDriver::Feed(cp::Event event) {
+  events_.push_back(std::move(event));
+  if (feeding_) return;
+  feeding_ = true;
+  while (!events_.empty()) {
+    cp::Event next = std::move(events_.front());
+    events_.pop_front();
+    for (cp::Action& action : coordinator_.Step(std::move(next), NowMs())) {
+      if (!std::visit([this](auto& a) { return Execute(a); }, action)) break;
+    }
+  }
+  feeding_ = false;
+  ScheduleWakeup();
+}
+
+void CheckpointDriver::ScheduleWakeup() {
+  if (wakeup_ != 0) deps_.main->CancelTimer(wakeup_);
+  wakeup_ = 0;
+  const std::optional<int64_t> at = coordinator_.NextWakeup();
+  if (!at.has_value()) return;
+  const int64_t delay = std::max<int64_t>(0, *at - NowMs());
+  // Far enough to be never, near enough for the arithmetic of the timer.
+  constexpr int64_t kLongestDelay = int64_t{1000} * 3600 * 24 * 365;
+  wakeup_ = deps_.main->PostAfter(std::chrono::milliseconds(std::min(delay, kLongestDelay)),
+                                  [self = self_] {
+                                    if (*self == nullptr) return;
+                                    (*self)->wakeup_ = 0;
+                                    (*self)->Feed(cp::Tick{});
+                                  });
+}
+
+void CheckpointDriver::TriggerSavepoint(std::string target_dir, SavepointFormat format,
+                                        SnapshotKind kind, Answer answer) {
+  const RequestId request = ++last_request_;
+  answers_[request] = std::move(answer);
+  cp::TriggerSavepoint event;
+  event.request = request;
+  event.target_dir = std::move(target_dir);
+  event.format = format;
+  event.kind = kind;
+  Feed(std::move(event));
+}
+
+void CheckpointDriver::TriggerCheckpoint(bool full, Answer answer) {
+  const RequestId request = ++last_request_;
+  answers_[request] = std::move(answer);
+  cp::TriggerCheckpoint event;
+  event.request = request;
+  event.full = full;
+  Feed(event);
+}
+
+void CheckpointDriver::OnAck(const pb::cluster::v1::CheckpointAck& ack) {
+  const std::optional<SubtaskRef> ref = RefFromProto(ack.subtask());
+  if (!ref.has_value()) return;
+  cp::SubtaskAcked event;
+  event.checkpoint = ack.checkpoint_id();
+  event.subtask = *ref;
+  event.snapshot.state = ack.SerializeAsString();
+  std::set<std::string> shared;
+  for (const auto& op : ack.operators()) {
+    for (const std::string& file : op.shared_files()) {
+      const StatusOr<std::string> path = io::ParsePath(file);
+      shared.insert(path.ok() ? *path : file);
+    }
+  }
+  event.snapshot.shared_files.assign(shared.begin(), shared.end());
+  SubtaskMetrics& metrics = event.snapshot.metrics;
+  metrics.checkpointed_size = ack.checkpointed_bytes();
+  metrics.state_size = ack.state_bytes();
+  metrics.sync_duration_ms = ack.sync_duration_ms();
+  metrics.async_duration_ms = ack.async_duration_ms();
+  metrics.alignment_duration_ms = ack.alignment_duration_ms();
+  metrics.start_delay_ms = ack.start_delay_ms();
+  Feed(std::move(event));
+}
+
+void CheckpointDriver::OnDecline(const pb::cluster::v1::CheckpointDecline& decline) {
+  const std::optional<SubtaskRef> ref = RefFromProto(decline.subtask());
+  if (!ref.has_value()) return;
+  cp::SubtaskDeclined event;
+  event.checkpoint = decline.checkpoint_id();
+  event.subtask = *ref;
+  event.reason = ReasonFromName(decline.reason());
+  event.message = decline.message();
+  Feed(std::move(event));
+}
+
+void CheckpointDriver::OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& ack) {
+  const StatusOr<OperatorId> op = IdFromBytes<OperatorId>(ack.operator_id());
+  if (!op.ok()) return;
+  cp::CoordinatorAcked event;
+  event.checkpoint = ack.checkpoint_id();
+  event.op = *op;
+  event.state = ack.state();
+  Feed(std::move(event));
+}
+
+void CheckpointDriver::RemoveEmptyDirectories() {
+  Delete([storage = storage_] { storage->RemoveEmptyDirectories(); });
+}
+
+// ---- File work ----------------------------------------------------------------------------------
+
+void CheckpointDriver::RunIo(std::function<cp::Event()> work) {
+  ++running_io_;
+  deps_.io->Submit([main = deps_.main, self = self_, work = std::move(work)] {
+    cp::Event event = work();
+    main->Post([self, event = std::move(event)]() mutable {
+      if (*self == nullptr) return;
+      --(*self)->running_io_;
+      (*self)->Feed(std::move(event));
+      (*self)->OnIoDone();
+    });
+  });
+}
+
+void CheckpointDriver::Delete(std::function<void()> work) {
+  deletions_.push_back(std::move(work));
+  if (deletions_.size() == 1) StartDeletion();
+}
+
+void CheckpointDriver::StartDeletion() {
+  deps_.io->Submit([main = deps_.main, self = self_, work = deletions_.front()] {
+    work();
+    main->Post([self] {
+      if (*self == nullptr) return;
+      CheckpointDriver& driver = **self;
+      driver.deletions_.pop_front();
+      if (!driver.deletions_.empty()) driver.StartDeletion();
+      driver.OnIoDone();
+    });
+  });
+}
+
+void CheckpointDriver::OnIoDone() {
+  if (idle()) deps_.host->OnCheckpointDriverIdle();
+}
+
+// ---- Actions ------------------------------------------------------------------------------------
+
+bool CheckpointDriver::Execute(cp::StoreNextCheckpointId& action) {
+  const Status stored = deps_.store->SetNextCheckpointId(coordinator_.options().job, action.next);
+  if (stored.ok()) return true;
+  deps_.host->FailAfterCheckpoint("The next checkpoint id could not be stored: " + Message(stored),
+                                  std::nullopt);
+  return false;
+}
+
+bool CheckpointDriver::Execute(cp::CreateLocation& action) {
+  RunIo([storage = storage_, action]() -> cp::Event {
+    StatusOr<std::string> location = storage->CreateLocation(action.checkpoint, action.target_dir);
+    if (location.ok()) return cp::LocationCreated{action.checkpoint, *std::move(location)};
+    return cp::LocationFailed{action.checkpoint, Message(location.status())};
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::TriggerCoordinator& action) {
+  JobAttempt* attempt = deps_.host->CurrentAttempt();
+  const std::string host = attempt == nullptr ? std::string() : attempt->CoordinatorHost(action.op);
+  if (host.empty()) {
+    Feed(cp::CoordinatorFailed{action.checkpoint, action.op, "its executor has gone"});
+    return true;
+  }
+  ExecutorCommand command;
+  command.mutable_trigger_coordinator()->set_checkpoint_id(action.checkpoint);
+  command.mutable_trigger_coordinator()->set_operator_id(IdToBytes(action.op));
+  deps_.host->SendCommand(host, std::move(command));
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::TriggerSources& action) {
+  JobAttempt* attempt = deps_.host->CurrentAttempt();
+  const VertexDetails* vertex = attempt == nullptr ? nullptr : attempt->FindVertex(action.vertex);
+  if (vertex == nullptr) return true;
+  locations_[action.checkpoint] = action.options.location;
+  while (locations_.size() > kRememberedLocations) locations_.erase(locations_.begin());
+  std::map<std::string, ExecutorCommand> commands;
+  for (int i = 0; i < vertex->parallelism; ++i) {
+    auto* trigger = commands[attempt->HostOf(action.vertex, i)].mutable_trigger_checkpoint();
+    auto* subtask = trigger->add_subtasks();
+    subtask->set_vertex_id(IdToBytes(action.vertex));
+    subtask->set_subtask(i);
+  }
+  for (auto& [task_manager, command] : commands) {
+    auto* trigger = command.mutable_trigger_checkpoint();
+    trigger->set_checkpoint_id(action.checkpoint);
+    trigger->set_timestamp_ms(action.options.trigger_timestamp_ms);
+    *trigger->mutable_target() = MakeTarget(action.options, *storage_);
+    deps_.host->SendCommand(task_manager, std::move(command));
+  }
+  LOG_INFO("Triggering checkpoint {} (type={}) @ {} for job {}.", action.checkpoint,
+           CheckpointTypeName(action.options.kind, action.options.unaligned),
+           action.options.trigger_timestamp_ms, coordinator_.options().job.ToHex());
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::AbortCheckpoint& action) {
+  ExecutorCommand command;
+  command.mutable_checkpoint_aborted()->set_checkpoint_id(action.checkpoint);
+  Broadcast(command);
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::PersistMetadata& action) {
+  const int64_t started_ms = NowMs();
+  ++running_io_;
+  deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, action = std::move(action),
+                    description = deps_.host->DescribeSnapshot(), started_ms] {
+    const StatusOr<PersistedMetadata> persisted = storage->Persist(action, description);
+    main->Post([self, persisted, id = action.checkpoint, location = action.location, started_ms] {
+      if (*self == nullptr) return;
+      CheckpointDriver& driver = **self;
+      --driver.running_io_;
+      if (persisted.ok()) {
+        driver.Feed(cp::MetadataPersisted{id, persisted->external_path, location});
+        driver.LogCompleted(id, started_ms);
+      } else {
+        driver.Feed(cp::PersistFailed{id, Message(persisted.status())});
+      }
+      driver.OnIoDone();
+    });
+  });
+  return true;
+}
+
+void CheckpointDriver::LogCompleted(CheckpointId checkpoint, int64_t persist_started_ms) {
+  const CheckpointStats* stats = coordinator_.statistics().Find(checkpoint);
+  if (stats == nullptr || stats->status != CheckpointStatsStatus::kCompleted) return;
+  const int64_t now = NowMs();
+  LOG_INFO(
+      "Completed checkpoint {} for job {} ({} bytes, checkpointDuration={} ms, finalizationTime={} "
+      "ms).",
+      checkpoint, coordinator_.options().job.ToHex(), stats->state_size,
+      now - stats->trigger_timestamp_ms, now - persist_started_ms);
+}
+
+bool CheckpointDriver::Execute(cp::AddCompleted& action) {
+  const Status added = deps_.store->AddCompleted(coordinator_.options().job, action.checkpoint);
+  if (added.ok()) return true;
+  deps_.host->FailAfterCheckpoint(
+      fmt::format("Checkpoint {} could not be recorded: {}", action.checkpoint.id, Message(added)),
+      std::nullopt);
+  return false;
+}
+
+bool CheckpointDriver::Execute(cp::RemoveCompleted& action) {
+  const Status removed =
+      deps_.store->RemoveCompleted(coordinator_.options().job, action.checkpoint);
+  if (!removed.ok())
+    LOG_WARN("Checkpoint {} stays recorded: {}", action.checkpoint, Message(removed));
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::DiscardCheckpoint& action) {
+  Delete([location = action.checkpoint.location] {
+    IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::DiscardPending& action) {
+  if (action.location.empty()) return true;
+  Delete([location = action.location] {
+    IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::DiscardSnapshot& action) {
+  const auto location = locations_.find(action.checkpoint);
+  Delete([state = std::move(action.state), files = std::move(action.files),
+          directory = location == locations_.end() ? std::string() : location->second] {
+    IgnoreError(CheckpointStorage::DeleteExclusiveFiles(state, directory), "logged");
+    IgnoreError(CheckpointStorage::DeleteFiles(files), "logged");
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::DeleteFiles& action) {
+  Delete([files = std::move(action.files)] {
+    IgnoreError(CheckpointStorage::DeleteFiles(files), "logged");
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::NotifyComplete& action) {
+  ExecutorCommand complete;
+  complete.mutable_checkpoint_complete()->set_checkpoint_id(action.checkpoint);
+  Broadcast(complete);
+  if (action.kind == SnapshotKind::kFinalCheckpoint || IsStop(action.kind)) {
+    ExecutorCommand finish;
+    finish.mutable_finish()->set_checkpoint_id(action.checkpoint);
+    Broadcast(finish);
+  }
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::CompleteRequest& action) {
+  const auto found = answers_.find(action.request);
+  if (found == answers_.end()) return true;
+  const Answer answer = std::move(found->second);
+  answers_.erase(found);
+  answer(action);
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::CancelJob&) {
+  deps_.host->CancelAfterSavepoint();
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::FailJob& action) {
+  deps_.host->FailAfterCheckpoint(action.message, action.subtask);
+  return true;
+}
+
+void CheckpointDriver::Broadcast(const ExecutorCommand& command) {
+  JobAttempt* attempt = deps_.host->CurrentAttempt();
+  if (attempt == nullptr) return;
+  for (const auto& [task_manager, executor] : attempt->executors()) {
+    if (!executor.gone) deps_.host->SendCommand(task_manager, command);
+  }
+}
+
+}  // namespace flink::jobmanager

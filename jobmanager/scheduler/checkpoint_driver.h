@@ -1,0 +1,129 @@
+#pragma once
+
+/// CheckpointDriver: carries out what the CheckpointCoordinator of a job decides.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/concurrency/mailbox.h"
+#include "common/concurrency/worker_pool.h"
+#include "flink/pb/cluster/v1/executor.pb.h"
+#include "jobmanager/checkpoint/checkpoint_coordinator.h"
+#include "jobmanager/checkpoint/checkpoint_storage.h"
+#include "jobmanager/checkpoint/job_store.h"
+#include "jobmanager/scheduler/job_attempt.h"
+
+namespace flink::jobmanager {
+
+/// What the driver needs of its JobMaster. All calls on the main thread.
+class CheckpointDriverHost {
+ public:
+  virtual ~CheckpointDriverHost() = default;
+  /// To the executor of the current attempt on a TaskManager.
+  virtual void SendCommand(const std::string& task_manager_id,
+                           pb::cluster::v1::ExecutorCommand command) = 0;
+  /// Null when no attempt is running.
+  virtual JobAttempt* CurrentAttempt() = 0;
+  virtual SnapshotDescription DescribeSnapshot() const = 0;
+  virtual void CancelAfterSavepoint() = 0;
+  virtual void FailAfterCheckpoint(const std::string& message,
+                                   const std::optional<SubtaskRef>& subtask) = 0;
+  /// The last file work that was under way is done.
+  virtual void OnCheckpointDriverIdle() = 0;
+};
+
+/// Threading: main thread; blocking file work runs on the pool. Ownership: host, mailbox, pool,
+/// clock and store must outlive it; work that is still on the pool when it goes does its deletions
+/// and reports to nobody.
+class CheckpointDriver {
+ public:
+  struct Deps {
+    Mailbox* main = nullptr;
+    WorkerPool* io = nullptr;
+    const Clock* clock = nullptr;
+    JobStore* store = nullptr;
+    CheckpointDriverHost* host = nullptr;
+  };
+  using Answer = std::function<void(const checkpoint::CompleteRequest&)>;
+
+  CheckpointDriver(CheckpointCoordinatorOptions options,
+                   std::shared_ptr<const CheckpointStorage> storage, Deps deps);
+  ~CheckpointDriver();
+  CheckpointDriver(const CheckpointDriver&) = delete;
+  CheckpointDriver& operator=(const CheckpointDriver&) = delete;
+
+  /// Steps the coordinator and executes its actions; an event fed by an action is taken after the
+  /// others.
+  void Feed(checkpoint::Event event);
+
+  void TriggerSavepoint(std::string target_dir, SavepointFormat format, SnapshotKind kind,
+                        Answer answer);
+  void TriggerCheckpoint(bool full, Answer answer);
+
+  // Messages of executors of the current attempt.
+  void OnAck(const pb::cluster::v1::CheckpointAck& ack);
+  void OnDecline(const pb::cluster::v1::CheckpointDecline& decline);
+  void OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& ack);
+
+  /// After Shutdown was fed: removes the directories of the job that are empty by then.
+  void RemoveEmptyDirectories();
+  /// No file work is under way and the coordinator waits for none.
+  bool idle() const { return running_io_ == 0 && deletions_.empty() && !coordinator_.AwaitsIo(); }
+
+  const CheckpointCoordinator& coordinator() const { return coordinator_; }
+  const CheckpointStorage& storage() const { return *storage_; }
+
+ private:
+  // One per action; false when the actions behind it must not be executed.
+  bool Execute(checkpoint::StoreNextCheckpointId& action);
+  bool Execute(checkpoint::CreateLocation& action);
+  bool Execute(checkpoint::TriggerCoordinator& action);
+  bool Execute(checkpoint::TriggerSources& action);
+  bool Execute(checkpoint::AbortCheckpoint& action);
+  bool Execute(checkpoint::PersistMetadata& action);
+  bool Execute(checkpoint::AddCompleted& action);
+  bool Execute(checkpoint::RemoveCompleted& action);
+  bool Execute(checkpoint::DiscardCheckpoint& action);
+  bool Execute(checkpoint::DiscardPending& action);
+  bool Execute(checkpoint::DiscardSnapshot& action);
+  bool Execute(checkpoint::DeleteFiles& action);
+  bool Execute(checkpoint::NotifyComplete& action);
+  bool Execute(checkpoint::CompleteRequest& action);
+  bool Execute(checkpoint::CancelJob& action);
+  bool Execute(checkpoint::FailJob& action);
+
+  int64_t NowMs();
+  void ScheduleWakeup();
+  /// Runs `work` on the pool and feeds the event it returns.
+  void RunIo(std::function<checkpoint::Event()> work);
+  /// Deletions run one after the other, in order.
+  void Delete(std::function<void()> work);
+  void StartDeletion();
+  void OnIoDone();
+  void Broadcast(const pb::cluster::v1::ExecutorCommand& command);
+  void LogCompleted(CheckpointId checkpoint, int64_t persist_started_ms);
+
+  const Deps deps_;
+  const std::shared_ptr<const CheckpointStorage> storage_;
+  CheckpointCoordinator coordinator_;
+  std::deque<checkpoint::Event> events_;
+  bool feeding_ = false;
+  int64_t last_now_ms_ = 0;
+  Mailbox::TimerId wakeup_ = 0;
+  RequestId last_request_ = 0;
+  std::map<RequestId, Answer> answers_;
+  std::map<CheckpointId, std::string> locations_;  // Of attempts that have one, newest few.
+  int running_io_ = 0;
+  std::deque<std::function<void()>> deletions_;  // The first one runs.
+  /// Null once the driver is gone; read on the main thread only.
+  std::shared_ptr<CheckpointDriver*> self_;
+};
+
+}  // namespace flink::jobmanager

@@ -1,0 +1,368 @@
+#include "jobmanager/scheduler/job_master.h"
+
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/logging.h"
+#include "common/config/options.h"
+#include "common/io/file_system.h"
+
+namespace flink::jobmanager {
+namespace {
+
+StatusOr<std::shared_ptr<const CheckpointStorage>> MakeStorage(
+    const SubmittedJob& job, const JobOptions& options, const std::string& private_directory) {
+  CheckpointStorage::Options storage;
+  storage.job = job.id;
+  storage.is_private = options.checkpoint_directory.empty();
+  if (storage.is_private) {
+    storage.directory = io::JoinPath(private_directory, job.id.ToHex());
+  } else {
+    const StatusOr<std::string> parsed = io::ParsePath(options.checkpoint_directory);
+    if (!parsed.ok()) return With(parsed.status(), "{}", options::kCheckpointDirectory.key);
+    storage.owns_directory = options.create_subdirectory;
+    storage.directory =
+        options.create_subdirectory ? io::JoinPath(*parsed, job.id.ToHex()) : *parsed;
+  }
+  return std::make_shared<const CheckpointStorage>(std::move(storage));
+}
+
+SnapshotKind KindOfSnapshot(const SideFile& side, const std::string& directory) {
+  if (side.kind == "checkpoint" || side.kind == "final-checkpoint")
+    return SnapshotKind::kCheckpoint;
+  if (!side.kind.empty()) return SnapshotKind::kSavepoint;
+  return io::BaseName(directory).compare(0, 4, "chk-") == 0 ? SnapshotKind::kCheckpoint
+                                                            : SnapshotKind::kSavepoint;
+}
+
+CompletedCheckpoint AsCompleted(const snapshot::LoadedSnapshot& loaded, const SideFile& side,
+                                ClaimMode claim) {
+  CompletedCheckpoint completed;
+  completed.id = loaded.metadata.checkpoint_id;
+  completed.kind = KindOfSnapshot(side, loaded.directory);
+  completed.claim = claim;
+  completed.location = loaded.directory;
+  completed.external_path = io::QualifyPath(loaded.directory);
+  completed.metadata = loaded.directory;
+  completed.shared_files = FilesOutside(loaded.metadata, loaded.directory);
+  completed.state_size = loaded.metadata.StateSize();
+  return completed;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<JobMaster>> JobMaster::Create(SubmittedJob job,
+                                                       Configuration configuration, Deps deps) {
+  StatusOr<JobOptions> options = JobOptions::FromConfiguration(configuration);
+  if (!options.ok()) return With(options.status(), "the job \"{}\" cannot be run", job.graph.name);
+  ASSIGN_OR_RETURN(std::shared_ptr<const CheckpointStorage> storage,
+                   MakeStorage(job, *options, deps.private_checkpoint_directory));
+  ASSIGN_OR_RETURN(const CheckpointId next_id, deps.store->NextCheckpointId(job.id));
+  ASSIGN_OR_RETURN(std::vector<CompletedCheckpoint> completed, deps.store->Completed(job.id));
+
+  std::unique_ptr<JobMaster> master(new JobMaster(std::move(job), std::move(configuration),
+                                                  *std::move(options), std::move(deps)));
+  CheckpointCoordinatorOptions coordinator = master->options_.checkpointing;
+  coordinator.job = master->job_.id;
+  coordinator.next_checkpoint_id = next_id;
+  coordinator.completed = std::move(completed);
+  master->storage_ = storage;
+  CheckpointDriver::Deps driver;
+  driver.main = master->deps_.main;
+  driver.io = master->deps_.io;
+  driver.clock = master->deps_.clock;
+  driver.store = master->deps_.store;
+  driver.host = master.get();
+  master->driver_ = std::make_unique<CheckpointDriver>(std::move(coordinator), storage, driver);
+  return master;
+}
+
+JobMaster::JobMaster(SubmittedJob job, Configuration configuration, JobOptions options, Deps deps)
+    : job_(std::move(job)),
+      configuration_(std::move(configuration)),
+      options_(std::move(options)),
+      deps_(std::move(deps)),
+      restart_strategy_(RestartStrategy::Create(options_.restart)),
+      random_(deps_.random_seed),
+      graph_(job_.graph),
+      self_(std::make_shared<JobMaster*>(this)) {
+  timestamps_[static_cast<size_t>(JobStatus::kInitializing)] = NowMs();
+}
+
+JobMaster::~JobMaster() {
+  *self_ = nullptr;
+  if (restart_timer_ != 0) deps_.main->CancelTimer(restart_timer_);
+}
+
+Mail JobMaster::Guarded(std::function<void(JobMaster&)> fn) const {
+  return [self = self_, fn = std::move(fn)] {
+    if (*self != nullptr) fn(**self);
+  };
+}
+
+void JobMaster::TransitionTo(JobStatus to) {
+  if (status_ == to) return;
+  FLINK_CHECK(CanTransition(status_, to), "job {} from {} to {}", job_.id.ToHex(), NameOf(status_),
+              NameOf(to));
+  LOG_INFO("Job {} ({}) switched from state {} to {}.", job_.graph.name, job_.id.ToHex(),
+           NameOf(status_), NameOf(to));
+  status_ = to;
+  timestamps_[static_cast<size_t>(to)] = NowMs();
+}
+
+// ---- Initialization -----------------------------------------------------------------------------
+
+void JobMaster::Initialize(std::function<void(Status)> done) {
+  StatusOr<std::vector<SlotShare>> slots = deps_.slots->Allocate(job_.id, job_.slots());
+  if (!slots.ok()) {
+    const Status refused = With(slots.status(), "The job \"{}\" was not started", job_.graph.name);
+    // The caller hears it in a mail of its own, as in every other case.
+    deps_.main->Post(
+        Guarded([refused, done](JobMaster& self) { self.OnInitialized(refused, done); }));
+    return;
+  }
+  reserved_ = *std::move(slots);
+  if (storage_->is_private() && options_.checkpointing.interval_ms.has_value()) {
+    LOG_WARN(
+        "Job {} ({}) takes checkpoints, but {} is not set: they are kept in the JobManager's work "
+        "directory and are "
+        "lost with it.",
+        job_.graph.name, job_.id.ToHex(), options::kCheckpointDirectory.key);
+  }
+  deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, job = job_, done] {
+    auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
+        PrepareOnPool(*storage, job, job.graph));
+    main->Post([self, restore, done] {
+      if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
+    });
+  });
+}
+
+StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
+    const CheckpointStorage& storage, const SubmittedJob& job, const graph::JobGraph& graph) {
+  const Status prepared = storage.Prepare();
+  if (!prepared.ok()) {
+    return With(prepared,
+                "The job \"{}\" was not started, because checkpoints cannot be written to {} (set "
+                "{} to a directory "
+                "that all processes of the cluster can write)",
+                job.graph.name, storage.directory(), options::kCheckpointDirectory.key);
+  }
+  if (job.restore_path.empty()) return std::optional<InitialRestore>();
+  ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(job.restore_path));
+  const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(directory);
+  if (!loaded.ok())
+    return With(loaded.status(), "Failed to read the snapshot {}", job.restore_path);
+  const SideFile side = ReadSideFile(directory);
+  InitialRestore restore;
+  restore.plan = MakeRestorePlan(loaded->metadata, graph,
+                                 {job.restore_path, job.allow_non_restored_state}, side);
+  RETURN_IF_ERROR(ProblemsOf(restore.plan));
+  ASSIGN_OR_RETURN(restore.state, LoadRestoredState(*loaded, graph, restore.plan));
+  restore.snapshot = AsCompleted(*loaded, side, job.claim_mode);
+  return std::optional<InitialRestore>(std::move(restore));
+}
+
+void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
+                              const std::function<void(Status)>& done) {
+  if (status_ == JobStatus::kCancelling) {
+    End(JobStatus::kCanceled);
+    done(Cancelled("The job \"{}\" was cancelled before it started.", job_.graph.name));
+    return;
+  }
+  if (!restore.ok()) {
+    Failure failure;
+    failure.class_name = "org.apache.flink.runtime.client.JobInitializationException";
+    failure.message = Message(restore.status());
+    RecordFailure(failure);
+    LOG_ERROR("Job {} ({}) could not be started: {}", job_.graph.name, job_.id.ToHex(),
+              failure.message);
+    End(JobStatus::kFailed);
+    done(restore.status());
+    return;
+  }
+  if (restore->has_value()) {
+    InitialRestore& initial = **restore;
+    LOG_INFO("Starting job {} from savepoint {} ({} non restored state).", job_.id.ToHex(),
+             job_.restore_path, job_.allow_non_restored_state ? "allowing" : "not allowing");
+    for (const OperatorId& op : initial.plan.skipped) {
+      LOG_INFO("Skipping savepoint state for operator {}.", op.ToHex());
+    }
+    for (graph::JobVertex& vertex : graph_.vertices) {
+      const auto max = initial.plan.max_parallelism.find(vertex.id);
+      if (max != initial.plan.max_parallelism.end()) vertex.max_parallelism = max->second;
+    }
+    checkpoint::Restored event;
+    event.snapshot = std::move(initial.snapshot);
+    driver_->Feed(std::move(event));
+    LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
+             driver_->coordinator().next_checkpoint_id());
+    restored_ = std::move(initial.state);
+  }
+  TransitionTo(JobStatus::kCreated);
+  done(OkStatus());
+}
+
+void JobMaster::ReleaseReservation() {
+  for (const SlotShare& share : reserved_) deps_.slots->Release(job_.id, share.task_manager_id);
+  reserved_.clear();
+}
+
+// ---- User requests ------------------------------------------------------------------------------
+
+Status JobMaster::Cancel() {
+  switch (status_) {
+    case JobStatus::kCanceled:
+    case JobStatus::kCancelling:
+      return OkStatus();
+    case JobStatus::kFinished:
+    case JobStatus::kFailed:
+    case JobStatus::kSuspended:
+      return FailedPrecondition("{}", NameOf(status_));
+    default:
+      break;
+  }
+  const bool initializing = status_ == JobStatus::kInitializing;
+  TransitionTo(JobStatus::kCancelling);
+  if (initializing) return OkStatus();  // Ends when the work on the pool is done.
+  driver_->Feed(checkpoint::JobLeftRunning{});
+  if (phase_ == Phase::kActive) {
+    pb::cluster::v1::ExecutorCommand cancel;
+    cancel.mutable_cancel();
+    for (const auto& [task_manager, executor] : attempt_->executors()) {
+      if (!executor.gone) SendCommand(task_manager, cancel);
+    }
+    StopAttempt(Next::kCancel, options_.cancellation_timeout_ms);
+  } else if (phase_ == Phase::kStopping) {
+    next_ = Next::kCancel;
+  } else {
+    End(JobStatus::kCanceled);
+  }
+  return OkStatus();
+}
+
+void JobMaster::CancelAfterSavepoint() {
+  IgnoreError(Cancel(), "a job that ended meanwhile needs no cancelling");
+}
+
+void JobMaster::TriggerSavepoint(const std::string& target_dir, SavepointFormat format,
+                                 SnapshotKind kind, SavepointAnswer answer) {
+  driver_->TriggerSavepoint(
+      target_dir, format, kind,
+      [this, kind, answer = std::move(answer)](const checkpoint::CompleteRequest& request) {
+        if (!request.ok) {
+          answer(FailedPrecondition("{}", request.message));
+        } else if (IsStop(kind) && status_ != JobStatus::kFinished) {
+          pending_stops_.push_back({request.path, answer});
+        } else {
+          answer(request.path);
+        }
+      });
+}
+
+void JobMaster::TriggerCheckpoint(bool full, CheckpointAnswer answer) {
+  driver_->TriggerCheckpoint(
+      full, [answer = std::move(answer)](const checkpoint::CompleteRequest& request) {
+        if (request.ok) {
+          answer(request.checkpoint);
+        } else {
+          answer(FailedPrecondition("{}", request.message));
+        }
+      });
+}
+
+void JobMaster::AnswerStop(const Status& failure) {
+  std::vector<PendingStop> stops;
+  stops.swap(pending_stops_);
+  for (const PendingStop& stop : stops) {
+    if (failure.ok()) {
+      stop.answer(stop.path);
+    } else {
+      stop.answer(
+          FailedPrecondition("A savepoint has been created at: {}, but the corresponding job {} "
+                             "failed during stopping. The savepoint is "
+                             "consistent, but might have uncommitted transactions. If you want to "
+                             "commit the transaction please restart a "
+                             "job from this savepoint. Cause: {}",
+                             stop.path, job_.id.ToHex(), Message(failure)));
+    }
+  }
+}
+
+bool JobMaster::Uses(const std::string& directory) const {
+  for (const CompletedCheckpoint& checkpoint : driver_->coordinator().store().All()) {
+    if (checkpoint.location == directory) return true;
+  }
+  return false;
+}
+
+// ---- The end ------------------------------------------------------------------------------------
+
+void JobMaster::End(JobStatus status) {
+  if (restart_timer_ != 0) deps_.main->CancelTimer(restart_timer_);
+  restart_timer_ = 0;
+  TransitionTo(status);
+  phase_ = Phase::kEnded;
+  ReleaseReservation();
+  restored_.reset();
+  AnswerStop(status == JobStatus::kFinished
+                 ? OkStatus()
+                 : FailedPrecondition("the job ended as {}", NameOf(status)));
+  checkpoint::Shutdown shutdown;
+  shutdown.status = status;
+  driver_->Feed(shutdown);
+  driver_->RemoveEmptyDirectories();
+}
+
+void JobMaster::ReportEnded() {
+  if (phase_ != Phase::kEnded || reported_ended_ || !driver_->idle()) return;
+  if (attempt_ != nullptr && !attempt_->AllGone()) return;
+  reported_ended_ = true;
+  deps_.main->Post(Guarded([](JobMaster& self) {
+    // The callee may destroy `self`.
+    const std::function<void(const JobId&)> on_ended = self.deps_.on_ended;
+    const JobId id = self.id();
+    if (on_ended) on_ended(id);
+  }));
+}
+
+// ---- Pictures -----------------------------------------------------------------------------------
+
+JobDetails JobMaster::Details() const {
+  JobDetails details;
+  details.id = job_.id;
+  details.name = job_.graph.name;
+  details.status = status_;
+  details.timestamps = timestamps_;
+  details.taken_ms = NowMs();
+  details.edges = graph_.edges;
+  details.vertices =
+      attempt_ != nullptr ? attempt_->vertices() : JobAttempt(graph_, 0, 0).vertices();
+  details.restarts = restarts_;
+  details.exceptions = exceptions_;
+  details.failure = failure_;
+  details.options = options_;
+  details.private_checkpoints = storage_->is_private();
+  return details;
+}
+
+SnapshotDescription JobMaster::DescribeSnapshot() const {
+  SnapshotDescription description;
+  description.job = job_.id;
+  description.job_name = job_.graph.name;
+  for (const graph::JobVertex& vertex : graph_.vertices) {
+    for (const graph::OperatorDescription& op : vertex.operators) {
+      SnapshotOperator described;
+      described.id = op.id;
+      described.name = op.name;
+      described.uid = op.uid;
+      described.vertex = vertex.id;
+      described.parallelism = vertex.parallelism;
+      described.max_parallelism = vertex.max_parallelism;
+      description.operators.push_back(std::move(described));
+    }
+  }
+  return description;
+}
+
+}  // namespace flink::jobmanager

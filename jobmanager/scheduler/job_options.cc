@@ -1,0 +1,93 @@
+#include "jobmanager/scheduler/job_options.h"
+
+#include "common/config/options.h"
+
+namespace flink::jobmanager {
+namespace {
+
+constexpr int64_t kMinCheckpointInterval = 10;
+
+StatusOr<int64_t> Milliseconds(const Configuration& configuration, const ConfigOption& option) {
+  ASSIGN_OR_RETURN(const std::chrono::milliseconds value, configuration.GetDuration(option));
+  return value.count();
+}
+
+StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& configuration) {
+  const std::string value = configuration.GetString(options::kExternalizedCheckpointRetention);
+  if (value == "NO_EXTERNALIZED_CHECKPOINTS") return CheckpointRetention::kNoExternalized;
+  if (value == "DELETE_ON_CANCELLATION") return CheckpointRetention::kDeleteOnCancellation;
+  if (value == "RETAIN_ON_CANCELLATION") return CheckpointRetention::kRetainOnCancellation;
+  return InvalidArgument(
+      "{} is \"{}\"; it must be NO_EXTERNALIZED_CHECKPOINTS, DELETE_ON_CANCELLATION or "
+      "RETAIN_ON_CANCELLATION",
+      options::kExternalizedCheckpointRetention.key, value);
+}
+
+Status ReadCheckpointing(const Configuration& configuration, JobOptions& options) {
+  CheckpointCoordinatorOptions& c = options.checkpointing;
+  if (configuration.Contains(options::kCheckpointingInterval)) {
+    ASSIGN_OR_RETURN(const int64_t interval,
+                     Milliseconds(configuration, options::kCheckpointingInterval));
+    if (interval > 0 && interval < kMinCheckpointInterval) {
+      return InvalidArgument(
+          "{} is {} ms: Checkpoint interval must be larger than or equal to {} ms",
+          options::kCheckpointingInterval.key, interval, kMinCheckpointInterval);
+    }
+    if (interval > 0) c.interval_ms = interval;
+  }
+  ASSIGN_OR_RETURN(c.timeout_ms, Milliseconds(configuration, options::kCheckpointingTimeout));
+  ASSIGN_OR_RETURN(c.min_pause_ms, Milliseconds(configuration, options::kCheckpointingMinPause));
+  ASSIGN_OR_RETURN(const int64_t max_concurrent,
+                   configuration.GetInt(options::kMaxConcurrentCheckpoints));
+  ASSIGN_OR_RETURN(const int64_t tolerable,
+                   configuration.GetInt(options::kTolerableFailedCheckpoints));
+  ASSIGN_OR_RETURN(const int64_t retained, configuration.GetInt(options::kRetainedCheckpoints));
+  if (max_concurrent < 1 || retained < 1) {
+    return InvalidArgument("{} is {} and {} is {}; both must be at least 1",
+                           options::kMaxConcurrentCheckpoints.key, max_concurrent,
+                           options::kRetainedCheckpoints.key, retained);
+  }
+  c.max_concurrent = static_cast<int>(max_concurrent);
+  c.tolerable_failures = static_cast<int>(tolerable);
+  c.num_retained = static_cast<int>(retained);
+  ASSIGN_OR_RETURN(c.retention, RetentionFromConfiguration(configuration));
+  ASSIGN_OR_RETURN(c.unaligned, configuration.GetBool(options::kUnalignedCheckpoints));
+  ASSIGN_OR_RETURN(c.incremental, configuration.GetBool(options::kIncrementalCheckpoints));
+  ASSIGN_OR_RETURN(const int64_t history, configuration.GetInt("web.checkpoints.history", 10));
+  c.history_size = static_cast<size_t>(history < 0 ? 0 : history);
+
+  options.checkpoint_directory = configuration.GetString(options::kCheckpointDirectory);
+  options.savepoint_directory = configuration.GetString(options::kSavepointDirectory);
+  ASSIGN_OR_RETURN(options.create_subdirectory,
+                   configuration.GetBool(options::kCheckpointCreateSubdir));
+  if (configuration.GetString(options::kCheckpointStorage) == "jobmanager") {
+    options.checkpoint_directory.clear();
+  }
+  options.exactly_once = configuration.GetString(options::kCheckpointingMode) != "AT_LEAST_ONCE";
+  ASSIGN_OR_RETURN(options.checkpoints_after_tasks_finish,
+                   configuration.GetBool(options::kCheckpointsAfterTasksFinish));
+  options.state_backend = configuration.GetString(options::kStateBackendType);
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<JobOptions> JobOptions::FromConfiguration(const Configuration& configuration) {
+  JobOptions options;
+  RETURN_IF_ERROR(ReadCheckpointing(configuration, options));
+  ASSIGN_OR_RETURN(options.restart,
+                   RestartStrategyFromConfiguration(configuration,
+                                                    options.checkpointing.interval_ms.has_value()));
+  if (configuration.Contains(options::kTaskCancellationTimeout)) {
+    ASSIGN_OR_RETURN(options.cancellation_timeout_ms,
+                     Milliseconds(configuration, options::kTaskCancellationTimeout));
+  }
+  ASSIGN_OR_RETURN(const int64_t parallelism, configuration.GetInt(options::kDefaultParallelism));
+  options.default_parallelism = static_cast<int>(parallelism);
+  ASSIGN_OR_RETURN(options.object_reuse, configuration.GetBool(options::kObjectReuse));
+  ASSIGN_OR_RETURN(const int64_t exceptions, configuration.GetInt(options::kExceptionHistorySize));
+  options.exception_history_size = static_cast<size_t>(exceptions < 1 ? 1 : exceptions);
+  return options;
+}
+
+}  // namespace flink::jobmanager

@@ -1,0 +1,38 @@
+#pragma once
+
+/// JobOptions: what a JobMaster reads from the effective configuration of its job.
+
+#include <optional>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/config/configuration.h"
+#include "jobmanager/checkpoint/checkpoint_coordinator.h"
+#include "jobmanager/scheduler/restart_strategy.h"
+
+namespace flink::jobmanager {
+
+/// Plain value. Times in milliseconds.
+struct JobOptions {
+  /// Without job, next id and completed checkpoints.
+  CheckpointCoordinatorOptions checkpointing;
+  std::string checkpoint_directory;  ///< As configured; empty: the JobManager's own.
+  bool create_subdirectory = true;
+  std::string savepoint_directory;  ///< As configured; empty: requests must name one.
+  bool exactly_once = true;
+  bool checkpoints_after_tasks_finish = true;
+  std::string state_backend = "hashmap";
+  RestartStrategyOptions restart;
+  /// How long an executor may take to end after its tasks were cancelled; then it is killed. 5 s
+  /// when task.cancellation.timeout is not configured: our tasks run in a process of their own, so
+  /// killing is safe.
+  int64_t cancellation_timeout_ms = 5000;
+  int default_parallelism = 1;
+  bool object_reuse = false;
+  size_t exception_history_size = 16;
+
+  /// kInvalidArgument naming key and value.
+  static StatusOr<JobOptions> FromConfiguration(const Configuration& configuration);
+};
+
+}  // namespace flink::jobmanager

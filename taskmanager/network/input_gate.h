@@ -1,0 +1,64 @@
+#pragma once
+
+/// InputGate: the queues of all input channels of one task.
+///
+/// Threading: AddChannel before anything is pushed. Push from the producers' threads (a task of this process, or the
+/// I/O thread); everything else on the consumer's thread. Each channel keeps its order; ready channels take turns.
+/// Ownership: shared by the consuming task and the producers of its channels; the last of them frees it.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "taskmanager/network/credit.h"
+#include "taskmanager/network/stream_element.h"
+#include "taskmanager/network/task_inbox.h"
+
+namespace flink::taskmanager {
+
+class InputGate {
+ public:
+  struct Polled {
+    int channel = 0;
+    StreamElement element;
+  };
+
+  explicit InputGate(std::shared_ptr<TaskInbox> consumer) : consumer_(std::move(consumer)) {}
+
+  /// The index of the new channel.
+  int AddChannel();
+  /// Who gets the credit of the channel's elements. Before the first Push.
+  void SetCreditReturn(int channel, std::shared_ptr<CreditReturn> credit);
+  int channel_count() const { return static_cast<int>(channels_.size()); }
+
+  void Push(int channel, StreamElement element);
+
+  /// The next element of a channel that is not blocked; its credit has been returned.
+  std::optional<Polled> Poll();
+  /// True when Poll would give something.
+  bool HasReady();
+  /// A blocked channel keeps its elements. Both are idempotent.
+  void Block(int channel);
+  void Unblock(int channel);
+  /// Drops everything that is queued now or later. Repeatable.
+  void Close();
+
+ private:
+  struct Channel {
+    std::deque<StreamElement> queue;
+    std::shared_ptr<CreditReturn> credit;
+    bool blocked = false;
+    bool listed = false;  // in ready_
+  };
+
+  const std::shared_ptr<TaskInbox> consumer_;
+  std::mutex mutex_;
+  std::deque<Channel> channels_;
+  std::deque<int> ready_;  // channels with elements that are not blocked
+  bool closed_ = false;
+};
+
+}  // namespace flink::taskmanager

@@ -1,0 +1,270 @@
+#include "taskmanager/state/keyed_state_restore.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "common/io/file_system.h"
+#include "common/io/temp_directory.h"
+#include "taskmanager/state/canonical_format.h"
+
+namespace flink::taskmanager {
+namespace {
+
+using snapshot::IncrementalHandle;
+using snapshot::KeyedStateHeader;
+using snapshot::KeyGroupsHandle;
+
+bool IsTableFile(std::string_view name) {
+  return name.size() > 4 && name.substr(name.size() - 4) == ".sst";
+}
+
+/// Brings one file of a RocksDB instance to `target`.
+Status Materialize(const snapshot::LocalFile& file, const std::string& base_directory,
+                   const std::string& target) {
+  if (const auto* in_place = std::get_if<snapshot::InlineHandle>(&file.stream)) {
+    return io::WriteFileDurably(target, in_place->bytes);
+  }
+  ASSIGN_OR_RETURN(const std::string source,
+                   snapshot::ResolveStreamPath(file.stream, base_directory));
+  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(source));
+  const int64_t expected = snapshot::StreamSize(file.stream);
+  if (static_cast<int64_t>(size) != expected) {
+    return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
+                    source, size, expected);
+  }
+  // RocksDB never changes a table file, but it may append to the others.
+  if (IsTableFile(file.local_name)) return io::LinkOrCopy(source, target).status();
+  return io::CopyFile(source, target);
+}
+
+Status MaterializeAll(const IncrementalHandle& handle, const std::string& base_directory,
+                      const std::string& directory) {
+  RETURN_IF_ERROR(io::CreateDirectories(directory));
+  for (const auto* files : {&handle.shared_files, &handle.private_files}) {
+    for (const snapshot::LocalFile& file : *files) {
+      RETURN_IF_ERROR(Materialize(file, base_directory, io::JoinPath(directory, file.local_name)));
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<KeyedStateHeader> ReadHeader(const IncrementalHandle& handle,
+                                      const std::string& base_directory) {
+  ASSIGN_OR_RETURN(const std::string bytes, snapshot::ReadStream(handle.meta, base_directory));
+  return snapshot::ParseKeyedStateHeader(bytes);
+}
+
+StatusOr<RestoredKeyedState> OpenFiles(const RocksDbStore::Options& store_options,
+                                       const IncrementalHandle& handle,
+                                       const std::string& base_directory) {
+  RestoredKeyedState out;
+  ASSIGN_OR_RETURN(out.header, ReadHeader(handle, base_directory));
+  RETURN_IF_ERROR(
+      MaterializeAll(handle, base_directory, io::JoinPath(store_options.directory, "db")));
+  ASSIGN_OR_RETURN(out.store, RocksDbStore::Open(store_options));
+  for (const snapshot::StateMetaInfo& state : out.header.states) {
+    if (out.store->FindColumnFamily(state.name) == nullptr) {
+      return DataLoss("the snapshot lists state {}, but its RocksDB files do not have it",
+                      state.name);
+    }
+  }
+  for (const snapshot::LocalFile& file : handle.shared_files) {
+    const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
+    if (stored != nullptr) out.uploaded[file.local_name] = *stored;
+  }
+  return out;
+}
+
+using RowVisitor =
+    std::function<Status(const std::string& state, std::string_view key, std::string_view value)>;
+
+/// Calls `visit` with the rows of `range`, ascending within each state.
+Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_directory,
+                   const std::string& directory, const KeyedStateHeader& header,
+                   KeyGroupRange range, int max_parallelism, const RowVisitor& visit) {
+  RETURN_IF_ERROR(MaterializeAll(handle, base_directory, directory));
+  rocksdb::DBOptions db_options;
+  db_options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::ListColumnFamilies(db_options, directory, &names),
+                              "reading the RocksDB files of the snapshot"));
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  RETURN_IF_ERROR(
+      FromRocksDb(rocksdb::DB::OpenForReadOnly(db_options, directory, families, &handles, &raw),
+                  "opening the RocksDB files of the snapshot"));
+  const std::unique_ptr<rocksdb::DB> db(raw);
+  Status status;
+  const std::string begin = KeyGroupPrefix(range.start, max_parallelism);
+  for (size_t i = 0; i < names.size() && status.ok(); ++i) {
+    const bool known = std::any_of(header.states.begin(), header.states.end(),
+                                   [&](const auto& s) { return s.name == names[i]; });
+    if (!known) continue;
+    rocksdb::ReadOptions read;
+    read.fill_cache = false;
+    read.readahead_size = 2 << 20;
+    const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, handles[i]));
+    for (it->Seek(begin); it->Valid() && status.ok(); it->Next()) {
+      const std::string_view key = ToView(it->key());
+      int group = static_cast<unsigned char>(key[0]);
+      if (max_parallelism > 128) group = group << 8 | static_cast<unsigned char>(key[1]);
+      if (group > range.end) break;
+      status = visit(names[i], key, ToView(it->value()));
+    }
+    if (status.ok()) status = FromRocksDb(it->status(), "reading state " + names[i]);
+  }
+  for (rocksdb::ColumnFamilyHandle* h : handles) db->DestroyColumnFamilyHandle(h);
+  return status;
+}
+
+Status ReadCanonical(const CanonicalReader& reader, KeyGroupRange range, const RowVisitor& visit) {
+  const auto& states = reader.header().states;
+  for (int group = range.start; group <= range.end; ++group) {
+    std::vector<std::vector<EncodedRows>> rows(states.size());
+    for (auto& sets : rows) sets.resize(1);
+    RETURN_IF_ERROR(
+        reader.ForEachRow(group, [&rows](int state, std::string_view key, std::string_view value) {
+          EncodedRows& to = rows[static_cast<size_t>(state)].front();
+          EncodedRows::Row row;
+          row.offset = to.arena.size();
+          row.key_size = static_cast<uint32_t>(key.size());
+          row.value_size = static_cast<uint32_t>(value.size());
+          to.arena.PutBytes(key);
+          to.arena.PutBytes(value);
+          to.rows.push_back(row);
+          return OkStatus();
+        }));
+    for (size_t s = 0; s < states.size(); ++s) {
+      const EncodedRows& of_state = rows[s].front();
+      for (const RowRef& ref : SortedOrder(rows[s])) {
+        const EncodedRows::Row& row = of_state.rows[ref.row];
+        RETURN_IF_ERROR(visit(states[s].name, of_state.Key(row), of_state.Value(row)));
+      }
+    }
+  }
+  return OkStatus();
+}
+
+/// Adds the states of one source to what is known.
+Status MergeHeader(const KeyedStateHeader& source, KeyedStateHeader* all) {
+  if (all->key_serializer.empty()) all->key_serializer = source.key_serializer;
+  if (all->key_serializer != source.key_serializer) {
+    return DataLoss("the subtasks of the snapshot disagree about the type of the key");
+  }
+  for (const snapshot::StateMetaInfo& state : source.states) {
+    const auto it = std::find_if(all->states.begin(), all->states.end(),
+                                 [&](const auto& s) { return s.name == state.name; });
+    if (it == all->states.end())
+      all->states.push_back(state);
+    else if (it->kind != state.kind || it->Serializer(snapshot::kValueSerializerKey) !=
+                                           state.Serializer(snapshot::kValueSerializerKey)) {
+      return DataLoss("the subtasks of the snapshot disagree about the type of state {}",
+                      state.name);
+    }
+  }
+  return OkStatus();
+}
+
+/// Collects rows of all sources, which come in ascending order of key groups, and ingests them.
+class StateBuilder {
+ public:
+  explicit StateBuilder(RocksDbStore* store) : store_(store) {}
+
+  Status Put(const std::string& state, std::string_view key, std::string_view value) {
+    std::unique_ptr<SstBuilder>& builder = builders_[state];
+    if (builder == nullptr) {
+      builder =
+          std::make_unique<SstBuilder>(store_->builder_options(), store_->NextTemporaryPrefix());
+    }
+    return builder->Put(key, value);
+  }
+  Status Finish(const KeyedStateHeader& header) {
+    for (const snapshot::StateMetaInfo& state : header.states) {
+      ASSIGN_OR_RETURN(rocksdb::ColumnFamilyHandle* const family,
+                       store_->CreateColumnFamily(state.name));
+      const auto it = builders_.find(state.name);
+      if (it == builders_.end()) continue;
+      ASSIGN_OR_RETURN(const auto files, it->second->Finish());
+      RETURN_IF_ERROR(store_->Ingest(family, files));
+    }
+    return OkStatus();
+  }
+
+ private:
+  RocksDbStore* store_;
+  std::map<std::string, std::unique_ptr<SstBuilder>> builders_;
+};
+
+Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_parallelism,
+                 const std::string& directory, KeyedStateHeader* header, const RowVisitor& visit) {
+  if (const auto* files = std::get_if<IncrementalHandle>(&input.handle)) {
+    ASSIGN_OR_RETURN(const KeyedStateHeader own, ReadHeader(*files, input.base_directory));
+    RETURN_IF_ERROR(MergeHeader(own, header));
+    ASSIGN_OR_RETURN(const io::TempDirectory temporary,
+                     io::TempDirectory::Create("restore", directory));
+    return ReadRocksDb(*files, input.base_directory, temporary.File("db"), own, range,
+                       max_parallelism, visit);
+  }
+  const auto* stream = std::get_if<KeyGroupsHandle>(&input.handle);
+  if (stream == nullptr || stream->kind != KeyGroupsHandle::Kind::kSavepoint) {
+    return InvalidArgument(
+        "the keyed state was written in the native format of another state backend: take a "
+        "savepoint in canonical format "
+        "and start from that");
+  }
+  CanonicalReader reader;
+  RETURN_IF_ERROR(reader.Open(*stream, input.base_directory));
+  RETURN_IF_ERROR(MergeHeader(reader.header(), header));
+  return ReadCanonical(reader, range, visit);
+}
+
+}  // namespace
+
+std::string KeyGroupPrefix(int key_group, int max_parallelism) {
+  std::string out;
+  if (max_parallelism > 128) out.push_back(static_cast<char>(key_group >> 8));
+  out.push_back(static_cast<char>(key_group));
+  return out;
+}
+
+StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& store_options,
+                                               KeyGroupRange key_groups, int max_parallelism,
+                                               const std::vector<KeyedRestoreInput>& all_inputs) {
+  std::vector<const KeyedRestoreInput*> inputs;
+  for (const KeyedRestoreInput& input : all_inputs) {
+    if (!snapshot::KeyGroupsOf(input.handle).Intersect(key_groups).empty()) {
+      inputs.push_back(&input);
+    }
+  }
+  if (inputs.size() == 1) {
+    const auto* files = std::get_if<IncrementalHandle>(&inputs[0]->handle);
+    if (files != nullptr && files->range() == key_groups) {
+      return OpenFiles(store_options, *files, inputs[0]->base_directory);
+    }
+  }
+  std::sort(inputs.begin(), inputs.end(), [](const auto* a, const auto* b) {
+    return snapshot::KeyGroupsOf(a->handle).start < snapshot::KeyGroupsOf(b->handle).start;
+  });
+  RestoredKeyedState out;
+  ASSIGN_OR_RETURN(out.store, RocksDbStore::Open(store_options));
+  StateBuilder builder(out.store.get());
+  int next_group = key_groups.start;
+  for (const KeyedRestoreInput* input : inputs) {
+    const KeyGroupRange range = snapshot::KeyGroupsOf(input->handle).Intersect(key_groups);
+    if (range.start < next_group) {
+      return DataLoss("key group {} is in two states of the snapshot", range.start);
+    }
+    next_group = range.end + 1;
+    RETURN_IF_ERROR(
+        ReadInput(*input, range, max_parallelism, store_options.directory, &out.header,
+                  [&builder](const std::string& state, std::string_view key,
+                             std::string_view value) { return builder.Put(state, key, value); }));
+  }
+  RETURN_IF_ERROR(builder.Finish(out.header));
+  return out;
+}
+
+}  // namespace flink::taskmanager

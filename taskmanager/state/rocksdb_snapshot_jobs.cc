@@ -1,0 +1,143 @@
+// The work of RocksDbKeyedStateBackend that runs on I/O threads.
+
+#include <algorithm>
+
+#include "common/io/file_system.h"
+#include "taskmanager/state/canonical_format.h"
+#include "taskmanager/state/keyed_state_restore.h"
+#include "taskmanager/state/rocksdb_keyed_state_backend.h"
+
+namespace flink::taskmanager {
+
+void RocksDbKeyedStateBackend::RunOnPool(Mail work) {
+  if (options_.io_pool == nullptr) {
+    work();
+    return;
+  }
+  auto shared = std::make_shared<Mail>(std::move(work));
+  // A pool that is shutting down takes nothing more; the work then runs here.
+  if (!options_.io_pool->Submit([shared] { (*shared)(); })) (*shared)();
+}
+
+void RocksDbKeyedStateBackend::RunNextFlush() {
+  while (true) {
+    FlushJob job;
+    {
+      std::lock_guard lock(mutex_);
+      if (queue_.empty()) {
+        flush_running_ = false;
+        changed_.notify_all();
+        return;
+      }
+      job = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    const Status status = RunFlush(job);
+    if (job.snapshot.has_value()) {
+      if (status.ok())
+        Capture(std::move(*job.snapshot));
+      else
+        Report({job.snapshot->number, job.snapshot->request.checkpoint_id, status, {}});
+    }
+    {
+      std::lock_guard lock(mutex_);
+      ++flushes_done_;
+      if (flush_failure_.ok()) flush_failure_ = status;
+      changed_.notify_all();
+    }
+    PostCompletions();
+  }
+}
+
+Status RocksDbKeyedStateBackend::RunFlush(FlushJob& job) {
+  for (StateRows& rows : job.rows) {
+    RETURN_IF_ERROR(store_->ApplyRows(rows.family, rows.sets));
+    rows.sets.clear();
+  }
+  return OkStatus();
+}
+
+void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
+  const int64_t id = job.request.checkpoint_id;
+  const rocksdb::Snapshot* version = nullptr;
+  std::string directory;
+  if (job.request.format == SnapshotFormat::kCanonical) {
+    version = store_->db()->GetSnapshot();
+  } else {
+    directory = store_->NextTemporaryPrefix() + "checkpoint";
+    const Status status = store_->CreateCheckpoint(directory);
+    if (!status.ok()) {
+      Report({job.number, id, status, {}});
+      return;
+    }
+  }
+  {
+    std::lock_guard lock(mutex_);
+    ++work_running_;
+  }
+  auto shared = std::make_shared<SnapshotJob>(std::move(job));
+  RunOnPool([this, shared, version, directory, id] {
+    SnapshotOutcome outcome{shared->number, id, KeyedSnapshotResult{}, {}};
+    if (version != nullptr) {
+      outcome.result = CanonicalSnapshot(*shared, version);
+      store_->db()->ReleaseSnapshot(version);
+    } else {
+      outcome.result = WriteNativeSnapshot(
+          shared->request, options_.inline_threshold_bytes, directory, shared->header, backend_id_,
+          options_.key_groups, shared->reusable, &outcome.uploaded);
+      IgnoreError(io::RemoveAll(directory), "the backend's directory is removed as a whole");
+    }
+    Report(std::move(outcome));
+    std::lock_guard lock(mutex_);
+    --work_running_;
+    changed_.notify_all();
+  });
+}
+
+StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
+    const SnapshotJob& job, const rocksdb::Snapshot* version) {
+  const std::string name = RandomUuid();
+  CanonicalWriter file;
+  RETURN_IF_ERROR(file.Open(io::JoinPath(job.request.exclusive_directory, name), job.header,
+                            options_.key_groups));
+  rocksdb::ReadOptions read;
+  read.snapshot = version;
+  read.fill_cache = false;
+  read.readahead_size = 2 << 20;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> rows;
+  for (rocksdb::ColumnFamilyHandle* family : job.families) {
+    rows.emplace_back(store_->db()->NewIterator(read, family));
+    rows.back()->SeekToFirst();
+  }
+  for (int group = options_.key_groups.start; group <= options_.key_groups.end; ++group) {
+    const std::string prefix = KeyGroupPrefix(group, options_.max_parallelism);
+    for (size_t state = 0; state < rows.size(); ++state) {
+      for (; rows[state]->Valid() && rows[state]->key().starts_with(prefix); rows[state]->Next()) {
+        RETURN_IF_ERROR(file.Add(group, static_cast<int>(state), ToView(rows[state]->key()),
+                                 ToView(rows[state]->value())));
+      }
+      RETURN_IF_ERROR(FromRocksDb(rows[state]->status(), "reading state for a savepoint"));
+    }
+  }
+  snapshot::KeyGroupsHandle handle;
+  handle.kind = snapshot::KeyGroupsHandle::Kind::kSavepoint;
+  handle.start_key_group = options_.key_groups.start;
+  ASSIGN_OR_RETURN(handle.offsets, file.Finish());
+  SnapshotWriter writer(job.request, options_.inline_threshold_bytes);
+  ASSIGN_OR_RETURN(handle.stream, writer.AdoptFile(name));
+  KeyedSnapshotResult result;
+  result.handle = std::move(handle);
+  RETURN_IF_ERROR(writer.Finish(&result));
+  return result;
+}
+
+void RocksDbKeyedStateBackend::Report(SnapshotOutcome outcome) {
+  {
+    std::lock_guard lock(mutex_);
+    outcomes_.push_back(std::move(outcome));
+    changed_.notify_all();
+  }
+  PostCompletions();
+}
+
+}  // namespace flink::taskmanager

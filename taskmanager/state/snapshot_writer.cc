@@ -1,0 +1,160 @@
+#include "taskmanager/state/snapshot_writer.h"
+
+#include <random>
+
+#include "common/io/checksum.h"
+#include "common/io/file_system.h"
+
+namespace flink::taskmanager {
+
+std::string RandomUuid() {
+  thread_local std::mt19937_64 random{[] {
+    std::random_device device;
+    return (static_cast<uint64_t>(device()) << 32) | device();
+  }()};
+  const uint64_t high = (random() & ~0xf000ull) | 0x4000ull;
+  const uint64_t low = (random() & ~(3ull << 62)) | (2ull << 62);
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff,
+                     high & 0xffff, low >> 48, low & 0xffffffffffffull);
+}
+
+Status SnapshotWriter::Record(const std::string& path, const std::string& key, int64_t size) {
+  ASSIGN_OR_RETURN(const uint64_t checksum, io::Checksum64OfFile(path));
+  result_.checksums[key] = checksum;
+  result_.written_bytes += size;
+  result_.state_bytes += size;
+  return OkStatus();
+}
+
+StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddBytes(std::string bytes) {
+  const auto size = static_cast<int64_t>(bytes.size());
+  const std::string name = RandomUuid();
+  if (bytes.size() <= inline_threshold_) {
+    result_.written_bytes += size;
+    result_.state_bytes += size;
+    return snapshot::InlineHandle{name, std::move(bytes)};
+  }
+  const std::string path = io::JoinPath(request_.exclusive_directory, name);
+  RETURN_IF_ERROR(io::WriteFileDurably(path, bytes));
+  wrote_exclusive_ = true;
+  result_.checksums[name] = io::Checksum64(bytes);
+  result_.written_bytes += size;
+  result_.state_bytes += size;
+  return snapshot::RelativeFileHandle{name, size};
+}
+
+StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string& source) {
+  ASSIGN_OR_RETURN(const uint64_t bytes, io::FileSize(source));
+  const auto size = static_cast<int64_t>(bytes);
+  const std::string name = RandomUuid();
+  if (bytes <= inline_threshold_) {
+    ASSIGN_OR_RETURN(std::string content, io::ReadFile(source));
+    result_.written_bytes += size;
+    result_.state_bytes += size;
+    return snapshot::InlineHandle{name, std::move(content)};
+  }
+  const bool shared = !request_.shared_directory.empty();
+  const std::string path =
+      io::JoinPath(shared ? request_.shared_directory : request_.exclusive_directory, name);
+  ASSIGN_OR_RETURN(const bool linked, io::LinkOrCopy(source, path));
+  // RocksDB syncs table files when it writes them, but not the small ones.
+  if (linked) RETURN_IF_ERROR(io::FsyncFile(path));
+  (shared ? wrote_shared_ : wrote_exclusive_) = true;
+  RETURN_IF_ERROR(Record(path, shared ? path : name, size));
+  if (!shared) return snapshot::RelativeFileHandle{name, size};
+  result_.shared_files.push_back(path);
+  return snapshot::FileHandle{io::QualifyPath(path), size};
+}
+
+StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AdoptFile(const std::string& name) {
+  const std::string path = io::JoinPath(request_.exclusive_directory, name);
+  ASSIGN_OR_RETURN(const uint64_t bytes, io::FileSize(path));
+  const auto size = static_cast<int64_t>(bytes);
+  if (bytes <= inline_threshold_) {
+    ASSIGN_OR_RETURN(std::string content, io::ReadFile(path));
+    RETURN_IF_ERROR(io::RemoveFile(path));
+    result_.written_bytes += size;
+    result_.state_bytes += size;
+    return snapshot::InlineHandle{name, std::move(content)};
+  }
+  RETURN_IF_ERROR(io::FsyncFile(path));
+  wrote_exclusive_ = true;
+  RETURN_IF_ERROR(Record(path, name, size));
+  return snapshot::RelativeFileHandle{name, size};
+}
+
+void SnapshotWriter::AddReused(const snapshot::FileHandle& handle) {
+  const StatusOr<std::string> path = io::ParsePath(handle.path);
+  result_.shared_files.push_back(path.ok() ? *path : handle.path);
+  result_.state_bytes += handle.size;
+}
+
+Status SnapshotWriter::Finish(KeyedSnapshotResult* result) {
+  if (wrote_exclusive_) RETURN_IF_ERROR(io::FsyncDirectory(request_.exclusive_directory));
+  if (wrote_shared_) RETURN_IF_ERROR(io::FsyncDirectory(request_.shared_directory));
+  result_.handle = std::move(result->handle);
+  *result = std::move(result_);
+  return OkStatus();
+}
+
+namespace {
+
+bool IsTableFile(std::string_view name) {
+  return name.size() > 4 && name.substr(name.size() - 4) == ".sst";
+}
+
+/// Whether the file of an earlier checkpoint can stand in for the local one.
+bool CanReuse(const KeyedSnapshotRequest& request, const snapshot::FileHandle& earlier,
+              const std::string& local) {
+  const StatusOr<std::string> path = io::ParsePath(earlier.path);
+  if (!path.ok() || io::DirectoryName(*path) != request.shared_directory) return false;
+  const StatusOr<uint64_t> there = io::FileSize(*path);
+  const StatusOr<uint64_t> here = io::FileSize(local);
+  return there.ok() && here.ok() && *there == *here;
+}
+
+}  // namespace
+
+StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
+    const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes,
+    const std::string& checkpoint_directory, const std::string& header,
+    const std::string& backend_id, KeyGroupRange key_groups, const UploadedFiles& reusable,
+    UploadedFiles* uploaded) {
+  SnapshotWriter writer(request, inline_threshold_bytes);
+  const bool incremental = !request.shared_directory.empty();
+  snapshot::IncrementalHandle handle;
+  handle.checkpoint_id = request.checkpoint_id;
+  handle.backend_id = backend_id;
+  handle.start_key_group = key_groups.start;
+  handle.key_group_count = key_groups.size();
+  handle.state_handle_id = RandomUuid();
+  ASSIGN_OR_RETURN(const auto entries, io::ListDirectory(checkpoint_directory));
+  for (const io::DirectoryEntry& entry : entries) {
+    if (entry.is_directory) continue;
+    const std::string local = io::JoinPath(checkpoint_directory, entry.name);
+    const bool table = IsTableFile(entry.name);
+    snapshot::LocalFile file;
+    file.local_name = entry.name;
+    const auto earlier = reusable.find(entry.name);
+    if (table && incremental && !request.full && earlier != reusable.end() &&
+        CanReuse(request, earlier->second, local)) {
+      writer.AddReused(earlier->second);
+      file.stream = earlier->second;
+    } else {
+      ASSIGN_OR_RETURN(file.stream, writer.AddFile(local));
+    }
+    if (table && incremental) {
+      const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
+      if (stored != nullptr) (*uploaded)[entry.name] = *stored;
+    }
+    (table && incremental ? handle.shared_files : handle.private_files).push_back(std::move(file));
+  }
+  ASSIGN_OR_RETURN(handle.meta, writer.AddBytes(header));
+  KeyedSnapshotResult result;
+  RETURN_IF_ERROR(writer.Finish(&result));
+  handle.checkpointed_size = result.written_bytes;
+  result.handle = std::move(handle);
+  return result;
+}
+
+}  // namespace flink::taskmanager

@@ -1,0 +1,141 @@
+#include "taskmanager/task/subtask_snapshot.h"
+
+#include <utility>
+
+#include "common/io/checksum.h"
+#include "common/io/file_system.h"
+#include "common/snapshot/operator_state_stream.h"
+
+namespace flink::taskmanager {
+
+SnapshotKind KindOf(const pb::SnapshotTarget& target) {
+  switch (target.kind()) {
+    case pb::SnapshotTarget::KIND_SAVEPOINT: return SnapshotKind::kSavepoint;
+    case pb::SnapshotTarget::KIND_SYNC_SAVEPOINT: return SnapshotKind::kSyncSavepoint;
+    case pb::SnapshotTarget::KIND_FINAL: return SnapshotKind::kFinal;
+    default: return SnapshotKind::kCheckpoint;
+  }
+}
+
+SubtaskSnapshot::SubtaskSnapshot(const TaskEnvironment& environment,
+                                 std::shared_ptr<TaskInbox> inbox, int64_t checkpoint_id,
+                                 int subtask, const pb::SnapshotTarget& target, Done done)
+    : environment_(environment),
+      inbox_(std::move(inbox)),
+      checkpoint_id_(checkpoint_id),
+      subtask_(subtask),
+      target_(target),
+      kind_(KindOf(target)),
+      done_(std::move(done)) {}
+
+void SubtaskSnapshot::AddOperator(const OperatorId& id, std::vector<OperatorListState> list_states) {
+  parts_.emplace_back();
+  parts_.back().id = id;
+  if (!list_states.empty()) WriteListStates(parts_.size() - 1, std::move(list_states));
+}
+
+void SubtaskSnapshot::WriteListStates(size_t part, std::vector<OperatorListState> list_states) {
+  std::vector<snapshot::OperatorState> states;
+  for (OperatorListState& list : list_states) {
+    snapshot::OperatorState state;
+    state.name = std::move(list.name);
+    state.mode = list.is_union ? snapshot::DistributionMode::kUnion
+                               : snapshot::DistributionMode::kSplitDistribute;
+    state.serializer = std::move(list.element_serializer_snapshot);
+    state.elements = std::move(list.elements);
+    states.push_back(std::move(state));
+  }
+  StatusOr<snapshot::OperatorStateStream> stream = snapshot::WriteOperatorStateStream(states);
+  if (!stream.ok()) {
+    if (status_.ok()) status_ = stream.status();
+    return;
+  }
+  Part& p = parts_[part];
+  const std::string name = fmt::format("operator-{}-{}", p.id.ToHex(), subtask_);
+  const int64_t size = static_cast<int64_t>(stream->bytes.size());
+  if (stream->bytes.size() <= environment_.inline_threshold_bytes) {
+    snapshot::InlineHandle handle;
+    handle.name = name;
+    handle.bytes = std::move(stream->bytes);
+    p.state.managed_operator_state = stream->MakeHandle(std::move(handle));
+    return;
+  }
+  snapshot::StreamStateHandle handle;
+  const std::string path = io::JoinPath(target_.exclusive_directory(), name);
+  if (is_savepoint()) {
+    handle = snapshot::RelativeFileHandle{name, size};
+  } else {
+    handle = snapshot::FileHandle{path, size};
+  }
+  p.state.managed_operator_state = stream->MakeHandle(std::move(handle));
+  written_bytes_ += size;
+  ++pending_;
+  auto write = [self = shared_from_this(), part, name, path, bytes = std::move(stream->bytes)] {
+    const Status status = io::PublishFile(path, bytes);
+    const uint64_t checksum = io::Checksum64(bytes);
+    self->inbox_->mailbox().Post([self, part, name, checksum, status] {
+      (*self->parts_[part].message.mutable_checksums())[name] = checksum;
+      self->PartDone(status);
+    });
+  };
+  if (environment_.io_pool == nullptr) return write();
+  if (!environment_.io_pool->Submit(std::move(write))) PartDone(Cancelled("the executor is ending"));
+}
+
+void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
+  KeyedSnapshotRequest request;
+  request.checkpoint_id = checkpoint_id_;
+  request.format = target_.format() == pb::SnapshotTarget::FORMAT_CANONICAL
+                       ? SnapshotFormat::kCanonical
+                       : SnapshotFormat::kNative;
+  request.exclusive_directory = target_.exclusive_directory();
+  request.shared_directory = target_.shared_directory();
+  request.full = target_.full();
+  ++pending_;
+  const size_t part = parts_.size() - 1;
+  backend.BeginSnapshot(request, [self = shared_from_this(), part](StatusOr<KeyedSnapshotResult> result) {
+    if (!result.ok()) return self->PartDone(result.status());
+    Part& p = self->parts_[part];
+    p.state.managed_keyed_state = std::move(result->handle);
+    for (std::string& file : result->shared_files) p.message.add_shared_files(std::move(file));
+    for (const auto& [file, checksum] : result->checksums) {
+      (*p.message.mutable_checksums())[file] = checksum;
+    }
+    self->written_bytes_ += result->written_bytes;
+    self->PartDone(OkStatus());
+  });
+}
+
+void SubtaskSnapshot::Seal() { PartDone(OkStatus()); }
+
+void SubtaskSnapshot::PartDone(const Status& status) {
+  if (status_.ok()) status_ = status;
+  --pending_;
+  if (pending_ > 0 || done_ == nullptr) return;
+  Finish();
+}
+
+void SubtaskSnapshot::Finish() {
+  const Done done = std::exchange(done_, nullptr);
+  if (!status_.ok()) return done(status_);
+  pb::CheckpointAck ack;
+  ack.set_checkpoint_id(checkpoint_id_);
+  int64_t state_bytes = 0;
+  int64_t inline_bytes = 0;
+  for (Part& p : parts_) {
+    pb::OperatorSubtaskState& message = *ack.add_operators();
+    message = std::move(p.message);
+    message.set_operator_id(p.id.bytes().data(), p.id.bytes().size());
+    if (p.state.empty()) continue;
+    message.set_state(snapshot::EncodeSubtaskState(p.state));
+    state_bytes += snapshot::StateSize(p.state);
+    snapshot::ForEachStream(std::as_const(p.state), [&](const snapshot::StreamStateHandle& handle) {
+      if (std::holds_alternative<snapshot::InlineHandle>(handle)) inline_bytes += StreamSize(handle);
+    });
+  }
+  ack.set_state_bytes(state_bytes);
+  ack.set_checkpointed_bytes(written_bytes_ + inline_bytes);
+  done(std::move(ack));
+}
+
+}  // namespace flink::taskmanager

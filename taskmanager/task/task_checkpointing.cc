@@ -1,0 +1,145 @@
+// The part of Task that takes part in checkpoints.
+
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/base/logging.h"
+#include "taskmanager/task/task.h"
+
+namespace flink::taskmanager {
+namespace {
+
+int64_t ToMs(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
+
+}  // namespace
+
+void Task::OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier) {
+  const BarrierAligner::Answer answer = aligner_->OnBarrier(channel, barrier, Steady::now());
+  if (answer.release_all) ReleaseAlignment();
+  for (const int64_t id : answer.subsumed) {
+    Decline(id, "CHECKPOINT_DECLINED_SUBSUMED",
+            "a barrier of a newer checkpoint came before all barriers of this one");
+  }
+  if (answer.block_channel) gate_->Block(channel);
+  if (answer.complete) TakeSnapshot(*answer.complete, answer.complete, answer.alignment);
+}
+
+void Task::ReleaseAlignment() {
+  for (int i = 0; i < gate_->channel_count(); ++i) gate_->Unblock(i);
+}
+
+void Task::TakeSnapshot(const CheckpointBarrier& barrier,
+                        const std::shared_ptr<const CheckpointBarrier>& shared,
+                        std::chrono::milliseconds alignment) {
+  const int64_t id = barrier.checkpoint_id;
+  pb::SnapshotTarget target;
+  if (!target.ParseFromString(barrier.target)) {
+    throw RuntimeFault(DataLoss("the barrier of checkpoint {} is damaged", id));
+  }
+  last_checkpoint_ = id;
+  const SnapshotKind kind = KindOf(target);
+  Running running;
+  running.timing.begin = Steady::now();
+  running.timing.alignment_ms = alignment.count();
+  running.timing.start_delay_ms = std::max<int64_t>(
+      0, Clock::System().NowMs() - barrier.timestamp_ms - alignment.count());
+
+  if (kind == SnapshotKind::kSyncSavepoint) {
+    if (target.drain()) {
+      if (!input_ended_) chain_->EmitFromSource(kMaxWatermark);
+      stopped_for_good_ = true;
+    }
+    stopped_by_checkpoint_ = id;
+  }
+  chain_->PrepareSnapshot(id);
+  chain_->BroadcastBarrier(shared);
+
+  auto snapshot = std::make_shared<SubtaskSnapshot>(
+      environment_, inbox_, id, deployment_.subtask, target,
+      [this, id](StatusOr<pb::CheckpointAck> ack) { OnSnapshotDone(id, std::move(ack)); });
+  running.snapshot = snapshot;
+  taken_[id] = kind;
+  for (size_t i = 0; i < chain_->size(); ++i) {
+    SnapshotContext context;
+    context.checkpoint_id = id;
+    context.kind = kind;
+    try {
+      chain_->op(i).SnapshotState(context);
+      snapshot->AddOperator(chain_->description(i).id, std::move(context.list_states));
+      if (KeyedStateBackend* backend = chain_->backend(i)) {
+        snapshot->AddKeyedState(*backend);
+        chain_->SnapshotBegun();
+      }
+    } catch (const std::exception& e) {
+      snapshot->Abandon();
+      return Decline(id, "CHECKPOINT_DECLINED",
+                     fmt::format("{} ({}/{}): {}", chain_->description(i).name, deployment_.subtask + 1,
+                                 deployment_.parallelism, e.what()));
+    }
+  }
+  running.timing.sync_ms = ToMs(Steady::now() - running.timing.begin);
+  running_[id] = std::move(running);
+  snapshot->Seal();
+}
+
+void Task::OnSnapshotDone(int64_t checkpoint_id, StatusOr<pb::CheckpointAck> ack) {
+  const auto found = running_.find(checkpoint_id);
+  if (found == running_.end()) return;
+  const Timing timing = found->second.timing;
+  running_.erase(found);
+  if (!ack.ok()) {
+    return Decline(checkpoint_id, "CHECKPOINT_ASYNC_EXCEPTION", Message(ack.status()));
+  }
+  *ack->mutable_subtask() = ref();
+  ack->set_sync_duration_ms(timing.sync_ms);
+  ack->set_async_duration_ms(ToMs(Steady::now() - timing.begin) - timing.sync_ms);
+  ack->set_alignment_duration_ms(timing.alignment_ms);
+  ack->set_start_delay_ms(timing.start_delay_ms);
+  pb::ExecutorMessage message;
+  *message.mutable_ack() = std::move(ack).value();
+  Report(std::move(message));
+}
+
+void Task::OnCheckpointComplete(int64_t checkpoint_id) {
+  const auto found = taken_.find(checkpoint_id);
+  if (found == taken_.end()) return;
+  if (found->second == SnapshotKind::kSavepoint) {
+    taken_.erase(found);
+    return;
+  }
+  // An older checkpoint that is still open will not complete any more.
+  taken_.erase(taken_.begin(), std::next(found));
+  aborted_.erase(aborted_.begin(), aborted_.upper_bound(checkpoint_id));
+  chain_->NotifyCheckpointComplete(checkpoint_id);
+}
+
+void Task::OnCheckpointAborted(int64_t checkpoint_id) {
+  if (checkpoint_id > last_checkpoint_) aborted_.insert(checkpoint_id);
+  if (aligner_->Abort(checkpoint_id)) ReleaseAlignment();
+  if (const auto found = running_.find(checkpoint_id); found != running_.end()) {
+    found->second.snapshot->Abandon();
+    running_.erase(found);
+  }
+  if (stopped_by_checkpoint_ == checkpoint_id && !stopped_for_good_) {
+    // The stop did not come about: the job goes on.
+    stopped_by_checkpoint_ = 0;
+    for (auto& timer : std::exchange(held_timers_, {})) timer();
+  }
+  if (taken_.erase(checkpoint_id) > 0) chain_->NotifyCheckpointAborted(checkpoint_id);
+}
+
+void Task::Decline(int64_t checkpoint_id, const char* reason, const std::string& text) {
+  LOG_WARN("checkpoint {} declined by {} ({}/{}): {}", checkpoint_id, deployment_.vertex_name,
+           deployment_.subtask + 1, deployment_.parallelism, text);
+  pb::ExecutorMessage message;
+  pb::CheckpointDecline& decline = *message.mutable_decline();
+  decline.set_checkpoint_id(checkpoint_id);
+  *decline.mutable_subtask() = ref();
+  decline.set_reason(reason);
+  decline.set_message(text);
+  Report(std::move(message));
+}
+
+}  // namespace flink::taskmanager

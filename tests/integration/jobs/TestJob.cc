@@ -1,0 +1,124 @@
+// The job of the failure and backpressure tests.
+//
+//   --case misbehave --mode throw|segfault|exit|loop|none --after N --count C --output DIR [--rate R] [--once FILE]
+//       numbers 0..C-1 -> keyed running count of each number modulo 100 -> exactly-once files "key,count"; the map in front
+//       misbehaves at its N-th record (with --once only while FILE does not exist, and it makes FILE)
+//   --case slow --count C --output DIR --bytes B --pause-us P
+//       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records -> files
+//   --case open --message TEXT
+//       throws when its operator is opened
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "flink/connector/file_sink.h"
+#include "flink/data_stream.h"
+#include "flink/job.h"
+#include "flink/parameter_tool.h"
+#include "flink/stream_execution_environment.h"
+
+namespace {
+
+struct KeyCount {
+  std::string key;
+  int32_t count = 0;
+};
+FLINK_FIELDS(KeyCount, key, count)
+
+class Misbehave final : public flink::ProcessFunction<int64_t, int64_t> {
+ public:
+  Misbehave(std::string mode, int64_t after, std::string once)
+      : mode_(std::move(mode)), after_(after), once_(std::move(once)) {}
+  void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override {
+    if (++seen_ == after_ && FirstTime()) Act();
+    out.Collect(number);
+  }
+
+ private:
+  bool FirstTime() const {
+    if (once_.empty()) return true;
+    if (std::FILE* f = std::fopen(once_.c_str(), "r")) {
+      std::fclose(f);
+      return false;
+    }
+    if (std::FILE* f = std::fopen(once_.c_str(), "w")) std::fclose(f);
+    return true;
+  }
+  void Act() const {
+    if (mode_ == "throw") throw std::runtime_error("thrown by the test job, as asked");
+    if (mode_ == "segfault") std::raise(SIGSEGV);
+    if (mode_ == "exit") std::exit(3);
+    if (mode_ == "loop") {
+      for (volatile bool forever = true; forever;) {
+      }
+    }
+  }
+  std::string mode_;
+  int64_t after_;
+  std::string once_;
+  int64_t seen_ = 0;
+};
+
+class Sleepy final : public flink::ProcessFunction<std::string, std::string> {
+ public:
+  explicit Sleepy(int64_t pause_us) : pause_us_(pause_us) {}
+  void ProcessElement(std::string& line, Context&, flink::Collector<std::string>& out) override {
+    if (++seen_ % 1000 == 0) std::this_thread::sleep_for(std::chrono::microseconds(pause_us_));
+    out.Collect(std::move(line));
+  }
+
+ private:
+  int64_t pause_us_;
+  int64_t seen_ = 0;
+};
+
+class ThrowInOpen final : public flink::ProcessFunction<int64_t, int64_t> {
+ public:
+  explicit ThrowInOpen(std::string message) : message_(std::move(message)) {}
+  void Open(flink::RuntimeContext&) override { throw std::runtime_error(message_); }
+  void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override { out.Collect(number); }
+
+ private:
+  std::string message_;
+};
+
+}  // namespace
+
+FLINK_JOB(env, args) {
+  const auto parameters = flink::ParameterTool::FromArgs(args);
+  const std::string which = parameters.GetRequired("case");
+  flink::SourceOptions options;
+  options.records_per_second = parameters.GetDouble("rate", 0);
+  env.SetJobName(parameters.Get("name", "Test " + which));
+  auto numbers = env.FromSequence(0, parameters.GetLong("count", 1000) - 1, options).Uid("source");
+  if (which == "misbehave") {
+    numbers.Process(Misbehave(parameters.Get("mode", "none"), parameters.GetLong("after", 0), parameters.Get("once")))
+        .Name("Misbehave").Uid("misbehave")
+        .Map([](int64_t i) { return KeyCount{std::to_string(i % 100), 1}; })
+        .KeyBy(&KeyCount::key)
+        .Sum(&KeyCount::count).Uid("count")
+        .Map([](const KeyCount& k) { return k.key + "," + std::to_string(k.count); })
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output"))).Uid("sink");
+  } else if (which == "slow") {
+    const auto bytes = static_cast<size_t>(parameters.GetLong("bytes", 100));
+    numbers.Map([bytes](int64_t i) {
+             std::string line = std::to_string(i);
+             line.resize(bytes > line.size() ? bytes : line.size(), ' ');
+             return line;
+           })
+        .Rebalance()
+        .Process(Sleepy(parameters.GetLong("pause-us", 1000))).Name("Sleepy")
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output"))).Uid("sink");
+  } else if (which == "open") {
+    numbers.Process(ThrowInOpen(parameters.Get("message", "no"))).Name("ThrowInOpen")
+        .SinkTo(flink::DiscardingSink<int64_t>());
+  } else {
+    throw std::invalid_argument("unknown --case " + which);
+  }
+}

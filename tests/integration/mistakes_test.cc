@@ -1,0 +1,134 @@
+/// The mistakes of a newcomer: each ends with exit code 1 and one line that says what to do.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/testing/external_cluster.h"
+
+namespace flink::testing {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+const char* TestJob() { return FLINK_TEST_JOBS "/TestJob.so"; }
+
+class MistakesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    ExternalCluster::Options options;
+    options.slots = 1;
+    auto started = ExternalCluster::Start(options);
+    ASSERT_TRUE(started.ok()) << Message(started.status());
+    cluster_ = started->release();
+  }
+  static void TearDownTestSuite() {
+    delete cluster_;
+    cluster_ = nullptr;
+  }
+  /// Exit code 1, the text, and no more than one line of an error on either stream (a hint how to get help and what the
+  /// command said before it failed are no error).
+  static void ExpectRefused(const CommandResult& result, const std::string& text) {
+    EXPECT_EQ(result.exit_code, 1) << result.out << result.err;
+    EXPECT_THAT(result.out + result.err, HasSubstr(text));
+    EXPECT_LE(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_THAT(result.out + result.err, ::testing::Not(HasSubstr("Exception")));
+  }
+  static ExternalCluster* cluster_;
+};
+ExternalCluster* MistakesTest::cluster_ = nullptr;
+
+constexpr char kNoJob[] = "0123456789abcdef0123456789abcdef";
+
+TEST_F(MistakesTest, WrongJobId) {
+  for (const char* verb : {"cancel", "savepoint"}) {
+    ExpectRefused(cluster_->Flink({verb, "nonsense"}), "Cannot parse JobID from \"nonsense\". The expected format is "
+                                                       "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.");
+  }
+  ExpectRefused(cluster_->Flink({"cancel", kNoJob}), kNoJob);
+  ExpectRefused(cluster_->Flink({"savepoint", kNoJob, cluster_->File("sp")}), std::string("Could not find Flink job (") + kNoJob);
+}
+
+TEST_F(MistakesTest, NoSuchLibrary) {
+  ExpectRefused(cluster_->Flink({"run", "nothere.so"}), "does not exist: nothere.so");
+}
+
+TEST_F(MistakesTest, ALibraryThatIsNotAJob) {
+  const std::string text = cluster_->File("text.so");
+  std::ofstream(text) << "this is no library";
+  ExpectRefused(cluster_->Flink({"run", text}), text);
+  ExpectRefused(cluster_->Flink({"run", cluster_->home() + "/lib/libflink.so"}), "FLINK_JOB");
+}
+
+TEST_F(MistakesTest, ALibraryThatWasBuiltAgainstOtherHeaders) {
+  // The same job with another fingerprint in it.
+  std::ifstream in(TestJob(), std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  const CommandResult fingerprint = RunCommand({"grep", "-o", "-h", "-E", "ABI_FINGERPRINT \"[^\"]*\"",
+                                                cluster_->home() + "/include/flink/abi_fingerprint.h"});
+  const size_t quote = fingerprint.out.find('"');
+  ASSERT_NE(quote, std::string::npos) << fingerprint.err;
+  const std::string value = fingerprint.out.substr(quote + 1, fingerprint.out.rfind('"') - quote - 1);
+  const size_t at = bytes.find(value);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = bytes[at] == '0' ? '1' : '0';
+  const std::string other = cluster_->File("Other.so");
+  std::ofstream(other, std::ios::binary) << bytes;
+  ExpectRefused(cluster_->Flink({"run", other, "--case", "open"}), "headers");
+}
+
+TEST_F(MistakesTest, UnknownOption) {
+  ExpectRefused(cluster_->Flink({"list", "--foo"}), "Unrecognized option: --foo");
+  ExpectRefused(cluster_->Flink({"frobnicate"}), "\"frobnicate\" is not a valid action.");
+}
+
+TEST_F(MistakesTest, NoClusterRunning) {
+  const std::string address = "localhost:" + std::to_string(FreePort());
+  ExpectRefused(cluster_->Flink({"list", "-m", address}), address);
+  ExpectRefused(cluster_->Flink({"run", "-m", address, TestJob(), "--case", "open"}), address);
+}
+
+TEST_F(MistakesTest, NoSlotsFree) {
+  const CommandResult run = cluster_->Flink({"run", "-d", "-p", "5", TestJob(), "--case", "open"});
+  ExpectRefused(run, "slots");
+  EXPECT_THAT(run.err, HasSubstr("5"));
+}
+
+TEST_F(MistakesTest, TheJobRefusesItsArguments) {
+  ExpectRefused(cluster_->Flink({"run", TestJob()}), "--case");
+}
+
+TEST_F(MistakesTest, TargetDirectoryNotWritable) {
+  const std::string file = cluster_->File("a-file");
+  std::ofstream(file) << "x";
+  // The output directory of a job.
+  ExpectRefused(cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--output", file + "/below"}), file + "/below");
+  // The checkpoint directory.
+  ExpectRefused(cluster_->Flink({"run", "-d", "-Dexecution.checkpointing.dir=file://" + file + "/chk", TestJob(), "--case",
+                                 "misbehave", "--output", cluster_->File("out")}),
+                file + "/chk");
+  // The target of a savepoint.
+  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--count", "1000000", "--rate", "100", "--output",
+                                          cluster_->File("out")});
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
+  ExpectRefused(cluster_->Flink({"savepoint", *job, file + "/sp"}), "Failed to create savepoint directory at");
+  EXPECT_EQ(cluster_->JobState(*job), "RUNNING");
+  EXPECT_EQ(cluster_->Flink({"cancel", *job}).exit_code, 0);
+  EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));
+}
+
+TEST_F(MistakesTest, ASavepointThatIsNotThere) {
+  const std::string path = cluster_->File("no-savepoint");
+  for (const char* detached : {"-d", "-sae"}) {
+    ExpectRefused(cluster_->Flink({"run", detached, "-s", path, TestJob(), "--case", "open"}),
+                  "Cannot find checkpoint or savepoint file/directory '" + path);
+  }
+}
+
+}  // namespace
+}  // namespace flink::testing

@@ -1,0 +1,224 @@
+#include "api/graph/job_graph_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/graph/operator_id.h"
+#include "flink/stream_execution_environment.h"
+
+namespace flink::graph {
+namespace {
+
+JobGraph Build(const StreamExecutionEnvironment& env, int parallelism = 2) {
+  JobGraphOptions options;
+  options.default_parallelism = parallelism;
+  auto graph = BuildJobGraph(env.stream_graph(), options);
+  EXPECT_TRUE(graph.ok()) << Message(graph.status());
+  return graph.ok() ? *graph : JobGraph{};
+}
+
+std::string ErrorOf(const StreamExecutionEnvironment& env, JobGraphOptions options = {}) {
+  return Message(BuildJobGraph(env.stream_graph(), options).status());
+}
+
+std::vector<std::string> Names(const JobGraph& graph) {
+  std::vector<std::string> names;
+  for (const JobVertex& v : graph.vertices) names.push_back(v.name);
+  return names;
+}
+
+const auto kAddOne = [](int64_t v) { return v + 1; };
+const auto kSelf = [](int64_t v) { return v; };
+using Strings = std::vector<std::string>;
+
+TEST(JobGraphBuilderTest, ForwardEdgesAreChainedAndKeyedOnesAreNot) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9)
+      .Uid("source")
+      .Map(kAddOne)
+      .KeyBy(kSelf)
+      .Sum()
+      .Uid("sum")
+      .Map(kAddOne)
+      .Print();
+  const JobGraph graph = Build(env);
+  EXPECT_EQ(Names(graph), (Strings{"Source: Sequence Source -> Map",
+                                   "Keyed Aggregation -> Map -> Sink: Print to Std. Out"}));
+  ASSERT_EQ(graph.edges.size(), 1u);
+  EXPECT_EQ(graph.edges[0].ship_strategy, ShipStrategy::kHash);
+  EXPECT_EQ(graph.edges[0].source_vertex, 0);
+  EXPECT_EQ(graph.edges[0].target_vertex, 1);
+  EXPECT_EQ(graph.edges[0].source_node, 2);
+  EXPECT_EQ(graph.edges[0].target_node, 3);
+  EXPECT_EQ(graph.vertices[0].id.ToHex(), "e5a72f353fc1e6bbf3bd96a41384998c");
+  EXPECT_EQ(graph.vertices[0].operators[0].id, OperatorIdFromUid("source"));
+  EXPECT_TRUE(graph.vertices[0].operators[0].has_coordinator);
+  EXPECT_EQ(graph.vertices[0].operators[0].kind, "Data Source");
+  EXPECT_TRUE(graph.vertices[1].operators[0].keyed);
+  EXPECT_TRUE(graph.vertices[1].operators[0].stateful);
+  EXPECT_EQ(graph.vertices[1].operators[2].kind, "Data Sink");
+  EXPECT_EQ(graph.vertices[1].parallelism, 2);
+}
+
+TEST(JobGraphBuilderTest, BranchesAreNamedInParentheses) {
+  StreamExecutionEnvironment env;
+  const auto source = env.FromSequence(1, 9);
+  source.Map(kAddOne).Name("a").Print();
+  source.Map(kAddOne).Name("b").SinkTo(DiscardingSink<int64_t>()).Name("Out");
+  EXPECT_EQ(Names(Build(env)),
+            Strings{"Source: Sequence Source -> (a -> Sink: Print to Std. Out, b -> Out: Writer)"});
+}
+
+TEST(JobGraphBuilderTest, ChainsAreSplitWhereTheProgramSays) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9)
+      .Map(kAddOne)
+      .Name("a")
+      .StartNewChain()
+      .Map(kAddOne)
+      .Name("b")
+      .DisableChaining()
+      .Map(kAddOne)
+      .Name("c");
+  const JobGraph graph = Build(env);
+  EXPECT_EQ(Names(graph), (Strings{"Source: Sequence Source", "a", "b", "c"}));
+  for (const JobEdge& e : graph.edges) EXPECT_EQ(e.ship_strategy, ShipStrategy::kForward);
+
+  StreamExecutionEnvironment unchained;
+  unchained.DisableOperatorChaining();
+  unchained.FromSequence(1, 9).Map(kAddOne).Print();
+  EXPECT_EQ(Build(unchained).vertices.size(), 3u);
+}
+
+TEST(JobGraphBuilderTest, AnotherParallelismSettingMeansRebalance) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9).Map(kAddOne).SetParallelism(2).Print();
+  for (const int parallelism : {1, 2}) {  // Also when the numbers happen to be equal.
+    const JobGraph graph = Build(env, parallelism);
+    ASSERT_EQ(graph.vertices.size(), 3u);
+    EXPECT_EQ(graph.edges[0].ship_strategy, ShipStrategy::kRebalance);
+    EXPECT_EQ(graph.edges[1].ship_strategy, ShipStrategy::kRebalance);
+    EXPECT_EQ(graph.vertices[1].parallelism, 2);
+    EXPECT_EQ(graph.vertices[0].parallelism, parallelism);
+  }
+  EXPECT_EQ(Build(env, 1).Digest(), Build(env, 7).Digest());
+}
+
+TEST(JobGraphBuilderTest, AUnionIsOneInputWithSeveralEdges) {
+  StreamExecutionEnvironment env;
+  const auto a = env.FromSequence(1, 9).Name("a");
+  const auto b = env.FromSequence(1, 9).Name("b");
+  a.Union(b, a.Rebalance()).Map(kAddOne).Name("all");
+  const JobGraph graph = Build(env);
+  EXPECT_EQ(Names(graph), (Strings{"Source: a", "Source: b", "all"}));
+  ASSERT_EQ(graph.edges.size(), 3u);
+  for (const JobEdge& e : graph.edges) EXPECT_EQ(e.input_index, 0);
+  EXPECT_EQ(graph.edges[2].ship_strategy, ShipStrategy::kRebalance);
+}
+
+TEST(JobGraphBuilderTest, TheMaximumParallelismIsDerivedUnlessItIsSet) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9).StartNewChain().Map(kAddOne).StartNewChain().SetMaxParallelism(7);
+  JobGraph graph = Build(env, 5);
+  EXPECT_EQ(graph.vertices[0].max_parallelism, 128);
+  EXPECT_FALSE(graph.vertices[0].max_parallelism_configured);
+  EXPECT_EQ(graph.vertices[1].max_parallelism, 7);
+  EXPECT_TRUE(graph.vertices[1].max_parallelism_configured);
+  env.SetMaxParallelism(300);
+  graph = Build(env, 5);
+  EXPECT_EQ(graph.vertices[0].max_parallelism, 300);
+  EXPECT_EQ(graph.vertices[1].max_parallelism, 7);
+  EXPECT_NE(ErrorOf(env, {.default_parallelism = 8}).find("higher than its maximum parallelism 7"),
+            std::string::npos);
+}
+
+TEST(JobGraphBuilderTest, MistakesAreRefused) {
+  StreamExecutionEnvironment env;
+  EXPECT_NE(ErrorOf(env).find("has no operators"), std::string::npos);
+  const auto source = env.FromSequence(1, 9).Uid("x");
+  EXPECT_THROW(source.Map(kAddOne).Uid("x"), std::invalid_argument);
+  EXPECT_THROW(source.Uid(""), std::invalid_argument);
+  EXPECT_THROW(source.SetParallelism(0), std::invalid_argument);
+  EXPECT_THROW(source.SetMaxParallelism(32769), std::invalid_argument);
+  EXPECT_THROW(source.Rebalance().Uid("y"), std::logic_error);
+  EXPECT_THROW(env.EnableCheckpointing(0), std::invalid_argument);
+  StreamExecutionEnvironment other;
+  EXPECT_THROW(source.Union(other.FromSequence(1, 2)), std::invalid_argument);
+  EXPECT_NE(ErrorOf(env, {.auto_generate_uids = false}).find("\"Map\" has no uid"),
+            std::string::npos);
+}
+
+TEST(JobGraphBuilderTest, OnlyOperatorsWithStateNeedAUid) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9).Map(kAddOne).KeyBy(kSelf).Sum().Print();
+  EXPECT_EQ(StatefulOperatorsWithoutUid(env.stream_graph()),
+            (Strings{"Source: Sequence Source", "Keyed Aggregation"}));
+}
+
+TEST(JobGraphBuilderTest, SettingsOfTheProgramBecomeConfiguration) {
+  StreamExecutionEnvironment env;
+  env.SetJobName("name");
+  env.EnableCheckpointing(std::chrono::seconds(10), CheckpointingMode::kAtLeastOnce);
+  env.SetConfiguration("a.b", "c");
+  env.FromSequence(1, 9).Print();
+  const JobGraph graph = Build(env);
+  EXPECT_EQ(graph.name, "name");
+  EXPECT_EQ(graph.configuration.at("execution.checkpointing.interval"), "10000 ms");
+  EXPECT_EQ(graph.configuration.at("execution.checkpointing.mode"), "AT_LEAST_ONCE");
+  EXPECT_EQ(graph.configuration.at("a.b"), "c");
+}
+
+TEST(PlanJsonTest, ThePlanHasFlinksForm) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9)
+      .Name("Numbers")
+      .KeyBy(kSelf)
+      .Sum()
+      .Name("Sum")
+      .SinkTo(DiscardingSink<int64_t>())
+      .Name("Out");
+  const std::string expected = R"({
+  "nodes" : [ {
+    "id" : 1,
+    "type" : "Source: Numbers",
+    "pact" : "Data Source",
+    "contents" : "Source: Numbers",
+    "parallelism" : 2
+  }, {
+    "id" : 2,
+    "type" : "Sum",
+    "pact" : "Operator",
+    "contents" : "Sum",
+    "parallelism" : 2,
+    "predecessors" : [ {
+      "id" : 1,
+      "ship_strategy" : "HASH",
+      "side" : "second"
+    } ]
+  }, {
+    "id" : 3,
+    "type" : "Out: Writer",
+    "pact" : "Data Sink",
+    "contents" : "Out: Writer",
+    "parallelism" : 2,
+    "predecessors" : [ {
+      "id" : 2,
+      "ship_strategy" : "FORWARD",
+      "side" : "second"
+    } ]
+  } ]
+})";
+  EXPECT_EQ(PlanJson(env.stream_graph(), 2), expected);
+}
+
+TEST(PlanJsonTest, AnyNameIsValidJson) {
+  StreamExecutionEnvironment env;
+  env.FromSequence(1, 9).Name("quote \" and \xff byte").Print();
+  EXPECT_NO_THROW(nlohmann::json::parse(PlanJson(env.stream_graph(), 1)));
+}
+
+}  // namespace
+}  // namespace flink::graph

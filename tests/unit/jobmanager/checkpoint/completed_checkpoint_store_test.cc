@@ -1,0 +1,88 @@
+#include "jobmanager/checkpoint/completed_checkpoint_store.h"
+
+#include <gtest/gtest.h>
+
+#include "jobmanager/checkpoint/job_store.h"
+
+namespace flink::jobmanager {
+namespace {
+
+CompletedCheckpoint Make(CheckpointId id, SnapshotKind kind = SnapshotKind::kCheckpoint,
+                         ClaimMode claim = ClaimMode::kOwn) {
+  CompletedCheckpoint checkpoint;
+  checkpoint.id = id;
+  checkpoint.kind = kind;
+  checkpoint.claim = claim;
+  return checkpoint;
+}
+
+TEST(CompletedCheckpointStoreTest, TheOldestIsSubsumedOnOverflow) {
+  CompletedCheckpointStore store(2);
+  EXPECT_EQ(store.Latest(), nullptr);
+  EXPECT_TRUE(store.Add(Make(1)).empty());
+  EXPECT_TRUE(store.Add(Make(2)).empty());
+  const auto subsumed = store.Add(Make(3));
+  ASSERT_EQ(subsumed.size(), 1u);
+  EXPECT_EQ(subsumed[0].id, 1);
+  EXPECT_EQ(store.Latest()->id, 3);
+  EXPECT_EQ(store.Find(2)->id, 2);
+  EXPECT_EQ(store.Find(1), nullptr);
+}
+
+// Rule 38.
+TEST(CompletedCheckpointStoreTest, TheLatestCheckpointThatIsNoSavepointIsKept) {
+  CompletedCheckpointStore store(1);
+  store.Add(Make(1));
+  EXPECT_TRUE(store.Add(Make(2, SnapshotKind::kSavepoint, ClaimMode::kNoClaim)).empty());
+  EXPECT_EQ(store.size(), 2u);
+  EXPECT_EQ(store.Add(Make(3)).size(), 2u);
+}
+
+TEST(CompletedCheckpointStoreTest, AtLeastOneCheckpointIsRetained) {
+  CompletedCheckpointStore store(0);
+  store.Add(Make(1));
+  EXPECT_EQ(store.size(), 1u);
+}
+
+TEST(CompletedCheckpointStoreTest, OwnershipFollowsTheClaimMode) {
+  EXPECT_TRUE(Make(1).owned());
+  EXPECT_FALSE(Make(1, SnapshotKind::kSavepoint).owned());
+  EXPECT_TRUE(Make(1, SnapshotKind::kSavepoint, ClaimMode::kClaim).owned());
+  EXPECT_FALSE(Make(1, SnapshotKind::kCheckpoint, ClaimMode::kNoClaim).owned());
+  EXPECT_FALSE(Make(1, SnapshotKind::kCheckpoint, ClaimMode::kLegacy).owned());
+}
+
+TEST(CompletedCheckpointStoreTest, TheEndOfTheJobNeverDeletesForeignSnapshots) {
+  CompletedCheckpointStore store(3);
+  store.Add(Make(1, SnapshotKind::kCheckpoint, ClaimMode::kNoClaim));
+  store.Add(Make(2));
+  const auto dropped = store.Shutdown(JobStatus::kFinished, CheckpointRetention::kNoExternalized);
+  ASSERT_EQ(dropped.size(), 1u);
+  EXPECT_EQ(dropped[0].id, 2);
+  EXPECT_EQ(store.size(), 0u);
+}
+
+TEST(InMemoryJobStoreTest, KeepsGraphsCountersAndCheckpointsPerJob) {
+  InMemoryJobStore store;
+  const JobId a = *JobId::FromHex("0000000000000000000000000000000a");
+  const JobId b = *JobId::FromHex("0000000000000000000000000000000b");
+  ASSERT_TRUE(store.PutJob(a, "graph").ok());
+  EXPECT_EQ(store.Jobs()->at(a), "graph");
+  EXPECT_EQ(*store.NextCheckpointId(a), 1);
+  ASSERT_TRUE(store.SetNextCheckpointId(a, 5).ok());
+  EXPECT_EQ(*store.NextCheckpointId(a), 5);
+  EXPECT_EQ(*store.NextCheckpointId(b), 1);
+  ASSERT_TRUE(store.AddCompleted(a, Make(4)).ok());
+  ASSERT_TRUE(store.AddCompleted(a, Make(3)).ok());
+  ASSERT_EQ(store.Completed(a)->size(), 2u);
+  EXPECT_EQ(store.Completed(a)->front().id, 3);
+  ASSERT_TRUE(store.RemoveCompleted(a, 3).ok());
+  EXPECT_EQ(store.Completed(a)->size(), 1u);
+  ASSERT_TRUE(store.RemoveJob(a).ok());
+  EXPECT_TRUE(store.Completed(a)->empty());
+  EXPECT_TRUE(store.Jobs()->empty());
+  EXPECT_TRUE(store.RemoveJob(a).ok());
+}
+
+}  // namespace
+}  // namespace flink::jobmanager

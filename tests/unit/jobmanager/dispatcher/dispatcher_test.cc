@@ -1,0 +1,243 @@
+#include "jobmanager/dispatcher/dispatcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/io/file_system.h"
+#include "jobmanager/rest/rest_server.h"
+#include "tests/unit/jobmanager/scheduler/scripted_cluster.h"
+
+namespace flink::jobmanager {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+/// A dispatcher with its REST server and scripted TaskManagers.
+class DispatcherTest : public ::testing::Test {
+ protected:
+  DispatcherTest() : directory_(io::TempDirectory::Create("dispatcher-test").value()) {
+    options_.configuration.Set("rest.port", "0");
+    options_.configuration.Set("io.tmp.dirs", directory_.File("tmp"));
+    options_.configuration.Set("execution.checkpointing.savepoint-dir",
+                               directory_.File("savepoints"));
+  }
+  void SetUp() override {
+    Dispatcher::Deps deps;
+    deps.main = &main_.mailbox();
+    deps.store = &store_;
+    auto created = Dispatcher::Create(options_, deps);
+    ASSERT_TRUE(created.ok()) << Message(created.status());
+    dispatcher_ = *std::move(created);
+    cluster_ = std::make_unique<ScriptedCluster>(
+        &main_.mailbox(),
+        [this](const std::string& id, const pb::cluster::v1::TaskManagerMessage& message) {
+          dispatcher_->OnMessage(id, message);
+        });
+    main_.Post([this] {
+      dispatcher_->Connect(cluster_.get());
+      dispatcher_->OnRegistered(TestTaskManager("tm1", 2));
+      dispatcher_->OnRegistered(TestTaskManager("tm2", 2));
+    });
+    auto rest = RestServer::Start(options_.configuration, dispatcher_.get());
+    ASSERT_TRUE(rest.ok()) << Message(rest.status());
+    rest_ = *std::move(rest);
+    http_ = std::make_unique<httplib::Client>("localhost", rest_->port());
+  }
+  void TearDown() override {
+    http_.reset();
+    rest_.reset();
+    main_.Post([this] { dispatcher_->Shutdown(); });
+    main_.CloseAndJoin();
+    dispatcher_.reset();
+    EXPECT_TRUE(io::ListDirectory(directory_.File("tmp"))->empty())
+        << "the work directory stays behind";
+  }
+
+  static Json Parse(const httplib::Result& result, int status) {
+    if (!result) {
+      ADD_FAILURE() << "no answer";
+      return {};
+    }
+    EXPECT_EQ(result->status, status) << result->body;
+    EXPECT_EQ(result->get_header_value("Content-Type"), "application/json; charset=UTF-8");
+    return Json::parse(result->body);
+  }
+  Json Get(const std::string& path, int status = 200) {
+    return Parse(http_->Get(path.c_str()), status);
+  }
+  Json Post(const std::string& path, const std::string& body, int status) {
+    return Parse(http_->Post(path.c_str(), body, "application/json"), status);
+  }
+  Json Submit(pb::graph::v1::JobGraph graph, int status = 202) {
+    const std::string library = "not really a library";
+    graph.set_library_digest(ArtifactStore::DigestOf(library));
+    const httplib::MultipartFormDataItems items = {
+        {"request", R"({"jobGraphFileName":"file_0","jobJarFileNames":["file_1"]})", "",
+         "application/json"},
+        {"file_0", graph.SerializeAsString(), "job.graph", "application/octet-stream"},
+        {"file_1", library, "WordCount.so", "application/octet-stream"}};
+    return Parse(http_->Post("/v1/jobs", items), status);
+  }
+  void Await(const std::string& state) {
+    for (int i = 0; i < 3000; ++i) {
+      if (Get(JobPath() + "/status")["status"] == state) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    FAIL() << "the job is not " << state;
+  }
+  /// The operation when it has completed.
+  Json Poll(const std::string& path) {
+    for (int i = 0; i < 3000; ++i) {
+      const Json json = Get(path);
+      if (json["status"]["id"] == "COMPLETED") return json["operation"];
+      EXPECT_TRUE(json["operation"].is_null());
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << path << " does not complete";
+    return {};
+  }
+  static std::string JobPath() { return "/jobs/6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a"; }
+
+  io::TempDirectory directory_;
+  Dispatcher::Options options_;
+  MailboxThread main_{"main"};
+  InMemoryJobStore store_;
+  std::unique_ptr<ScriptedCluster> cluster_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<RestServer> rest_;
+  std::unique_ptr<httplib::Client> http_;
+};
+
+TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
+  EXPECT_EQ(Submit(TestGraph(2))["jobUrl"], JobPath());
+  Await("RUNNING");
+  EXPECT_EQ(Get("/overview")["slots-available"], 2);
+  EXPECT_EQ(Get("/v1/jobs")["jobs"].size(), 1u);
+  EXPECT_EQ(Get(JobPath())["vertices"].size(), 2u);
+  EXPECT_EQ(Get("/taskmanagers")["taskmanagers"].size(), 2u);
+  EXPECT_EQ(Get("/taskmanagers/tm1")["allocatedSlots"].size(), 1u);
+
+  const std::string trigger = Post(JobPath() + "/savepoints", "", 202)["request-id"];
+  const std::string location = Poll(JobPath() + "/savepoints/" + trigger)["location"];
+  EXPECT_THAT(location, HasSubstr("/savepoint-6a6a6a-"));
+  const Json checkpoints = Get(JobPath() + "/checkpoints");
+  EXPECT_EQ(checkpoints["latest"]["savepoint"]["external_path"], location);
+  EXPECT_EQ(Get(JobPath() + "/checkpoints/details/1")["tasks"].size(), 2u);
+
+  Parse(http_->Patch((JobPath() + "?mode=cancel").c_str()), 202);
+  Await("CANCELED");
+  Parse(http_->Patch(JobPath().c_str()), 202);
+  EXPECT_EQ(Get(JobPath() + "/execution-result")["job-execution-result"]["application-status"],
+            "CANCELED");
+
+  const std::string disposal =
+      Post("/savepoint-disposal", Json{{"savepoint-path", location}}.dump(), 200)["request-id"];
+  EXPECT_EQ(Poll("/savepoint-disposal/" + disposal), Json::object());
+  EXPECT_FALSE(io::Exists(location.substr(5)));
+}
+
+TEST_F(DispatcherTest, FinishedJobCannotBeCancelled) {
+  main_.Post([this] { cluster_->finish_at_once = true; });
+  Submit(TestGraph(1));
+  Await("FINISHED");
+  const Json refused = Parse(http_->Patch(JobPath().c_str()), 409);
+  EXPECT_THAT(refused["errors"][0].get<std::string>(),
+              HasSubstr("Job cancellation failed because the job has already reached another "
+                        "terminal state (FINISHED)."));
+}
+
+TEST_F(DispatcherTest, TooFewSlotsAreOneReadableSentence) {
+  const Json refused = Submit(TestGraph(9), 500);
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_THAT(refused["errors"][0].get<std::string>(),
+              HasSubstr("9 task slots are needed, 4 are free"));
+  EXPECT_EQ(Get(JobPath() + "/status")["status"], "FAILED");
+}
+
+TEST_F(DispatcherTest, MissingSnapshotIsRefusedWithFlinksText) {
+  pb::graph::v1::JobGraph graph = TestGraph(2);
+  graph.mutable_restore()->set_path("/nowhere");
+  EXPECT_EQ(Submit(graph, 400)["errors"][0],
+            "Cannot find checkpoint or savepoint file/directory '/nowhere' on file system 'file'.");
+}
+
+TEST_F(DispatcherTest, DamagedLibraryIsRefused) {
+  pb::graph::v1::JobGraph graph = TestGraph(1);
+  graph.set_library_digest("0000000000000000");
+  const httplib::MultipartFormDataItems items = {
+      {"request", R"({"jobGraphFileName":"g","jobJarFileNames":["l"]})", "", ""},
+      {"g", graph.SerializeAsString(), "g", ""},
+      {"l", "library", "l", ""}};
+  EXPECT_THAT(Parse(http_->Post("/jobs", items), 400)["errors"][0].get<std::string>(),
+              HasSubstr("arrived damaged"));
+}
+
+TEST_F(DispatcherTest, ErrorsAreFlinks) {
+  const std::string unknown = "/jobs/0123456789abcdef0123456789abcdef";
+  EXPECT_THAT(Get(unknown, 404)["errors"][0].get<std::string>(),
+              HasSubstr("Job 0123456789abcdef0123456789abcdef not found"));
+  EXPECT_EQ(Get(unknown + "/status", 500)["errors"][0], "Internal server error.");
+  EXPECT_THAT(Get("/jobs/nonsense", 400)["errors"][0].get<std::string>(),
+              HasSubstr("Cannot resolve path parameter (jobid) from value \"nonsense\"."));
+  EXPECT_THAT(Parse(http_->Patch(unknown.c_str()), 404)["errors"][0].get<std::string>(),
+              HasSubstr("Job could not be found."));
+  EXPECT_THAT(Post("/jobs", "{}", 400)["errors"][0].get<std::string>(),
+              HasSubstr("The jobGraphFileName field must not be omitted or be null."));
+  EXPECT_EQ(Post("/overview", "{}", 404)["errors"][0], "Not found: /overview");
+  EXPECT_THAT(Post(unknown + "/savepoints", "hello", 400)["errors"][0].get<std::string>(),
+              HasSubstr("Request did not match expected format SavepointTriggerRequestBody."));
+  EXPECT_THAT(Post(unknown + "/savepoints", R"({"formatType":"FAST"})", 400)["errors"][0]
+                  .get<std::string>(),
+              HasSubstr("[NATIVE, CANONICAL]"));
+  const std::string trigger = Post(unknown + "/savepoints", "{}", 202)["request-id"];
+  const Json failure = Poll(unknown + "/savepoints/" + trigger)["failure-cause"];
+  EXPECT_EQ(failure["class"], "org.apache.flink.runtime.messages.FlinkJobNotFoundException");
+  EXPECT_THAT(Get(unknown + "/savepoints/0123456789abcdef0123456789abcdef", 404)["errors"][0]
+                  .get<std::string>(),
+              HasSubstr("There is no savepoint operation with triggerId="));
+}
+
+TEST_F(DispatcherTest, SameTriggerIdStartsOneSavepoint) {
+  Submit(TestGraph(1));
+  Await("RUNNING");
+  const std::string body = R"({"triggerId":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})";
+  Post(JobPath() + "/savepoints", body, 202);
+  Post(JobPath() + "/savepoints", body, 202);
+  Poll(JobPath() + "/savepoints/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+  EXPECT_EQ(Get(JobPath() + "/checkpoints")["counts"]["total"], 1);
+}
+
+TEST_F(DispatcherTest, StopFinishesTheJob) {
+  Submit(TestGraph(1));
+  Await("RUNNING");
+  const std::string trigger = Post(JobPath() + "/stop", R"({"drain":false})", 202)["request-id"];
+  EXPECT_TRUE(Poll(JobPath() + "/savepoints/" + trigger).contains("location"));
+  EXPECT_EQ(Get(JobPath() + "/status")["status"], "FINISHED");
+}
+
+TEST_F(DispatcherTest, SecondServerOnTheSamePortSaysWhatToChange) {
+  Configuration configuration;
+  configuration.Set("rest.port", std::to_string(rest_->port()));
+  const auto second = RestServer::Start(configuration, dispatcher_.get());
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(Message(second.status()), HasSubstr("rest.port"));
+}
+
+TEST(AsyncOperationsTest, CompletedOperationsAreForgottenAfterTheirTime) {
+  AsyncOperations operations(1000);
+  const JobId job;
+  EXPECT_TRUE(operations.Start(OperationKind::kSavepoint, job, "t", 0));
+  EXPECT_FALSE(operations.Start(OperationKind::kSavepoint, job, "t", 0));
+  EXPECT_FALSE(operations.Find(OperationKind::kSavepoint, job, "t", 5000)->completed);
+  operations.Succeed(OperationKind::kSavepoint, job, "t", "/sp", 0, 5000);
+  EXPECT_EQ(operations.Find(OperationKind::kSavepoint, job, "t", 6000)->location, "/sp");
+  EXPECT_EQ(operations.Find(OperationKind::kSavepoint, job, "t", 6001), nullptr);
+  EXPECT_EQ(operations.Find(OperationKind::kCheckpoint, job, "t", 5000), nullptr);
+}
+
+}  // namespace
+}  // namespace flink::jobmanager

@@ -1,0 +1,422 @@
+#include "jobmanager/scheduler/job_master.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/io/file_system.h"
+#include "common/io/temp_directory.h"
+#include "common/snapshot/metadata.h"
+#include "scripted_cluster.h"
+
+namespace flink::jobmanager {
+namespace {
+
+using ::testing::HasSubstr;
+namespace pbc = pb::cluster::v1;
+
+constexpr auto kPatience = std::chrono::seconds(30);
+
+class JobMasterTest : public ::testing::Test {
+ protected:
+  JobMasterTest()
+      : cluster_(&mailbox_,
+                 [this](const std::string& task_manager, const pbc::TaskManagerMessage& message) {
+                   if (master_ == nullptr) return;
+                   if (message.has_executor()) {
+                     master_->OnExecutorMessage(task_manager, message.executor());
+                   } else {
+                     master_->OnExecutorExited(task_manager, message.executor_exited());
+                   }
+                 }),
+        directory_(io::TempDirectory::Create("job-master-test").value()) {
+    slots_.Register(TestTaskManager("tm1", 2), 0);
+    slots_.Register(TestTaskManager("tm2", 2), 0);
+    Set("execution.checkpointing.dir", directory_.File("checkpoints"));
+    Set("restart-strategy.type", "fixed-delay");
+    Set("restart-strategy.fixed-delay.attempts", "3");
+    Set("restart-strategy.fixed-delay.delay", "0 s");
+  }
+  ~JobMasterTest() override {
+    master_.reset();
+    pool_.Shutdown();
+  }
+
+  void Set(const std::string& key, const std::string& value) { configuration_.Set(key, value); }
+
+  Status Create(int parallelism, const std::string& restore = {}) {
+    pb::graph::v1::JobGraph graph = TestGraph(parallelism);
+    graph.mutable_restore()->set_path(restore);
+    graph.mutable_restore()->set_claim_mode(claim_);
+    JobMaster::Deps deps;
+    deps.main = &mailbox_;
+    deps.io = &pool_;
+    deps.clock = &Clock::System();
+    deps.store = &store_;
+    deps.slots = &slots_;
+    deps.send = [this](const std::string& task_manager, pbc::JobManagerMessage message) {
+      return cluster_.Send(task_manager, std::move(message));
+    };
+    deps.private_checkpoint_directory = directory_.File("private");
+    deps.on_ended = [this](const JobId&) { ended_ = true; };
+    ended_ = false;
+    auto made =
+        JobMaster::Create(SubmittedJob::FromProto(graph).value(), configuration_, std::move(deps));
+    if (!made.ok()) return made.status();
+    master_ = *std::move(made);
+    return OkStatus();
+  }
+  /// Initializes the job and starts it when that succeeded.
+  Status Start(int parallelism, const std::string& restore = {}) {
+    RETURN_IF_ERROR(Create(parallelism, restore));
+    std::optional<Status> initialized;
+    master_->Initialize([&](const Status& status) { initialized = status; });
+    Until([&] { return initialized.has_value(); });
+    if (initialized->ok()) master_->Start();
+    return *initialized;
+  }
+  void Until(const std::function<bool()>& done) {
+    ASSERT_TRUE(mailbox_.RunUntil(done, std::chrono::steady_clock::now() + kPatience));
+  }
+  void UntilStatus(JobStatus status) {
+    Until([&] { return master_->status() == status; });
+  }
+  void UntilEnded() {
+    Until([&] { return ended_; });
+  }
+  std::string Savepoint(SnapshotKind kind = SnapshotKind::kSavepoint) {
+    std::optional<StatusOr<std::string>> answer;
+    master_->TriggerSavepoint(directory_.File("savepoints"), SavepointFormat::kNative, kind,
+                              [&](StatusOr<std::string> path) { answer = std::move(path); });
+    Until([&] { return answer.has_value(); });
+    EXPECT_TRUE(answer->ok()) << Message(answer->status());
+    return answer->ok() ? **answer : std::string();
+  }
+  CheckpointId Checkpoint() {
+    std::optional<StatusOr<CheckpointId>> answer;
+    master_->TriggerCheckpoint(false, [&](StatusOr<CheckpointId> id) { answer = std::move(id); });
+    Until([&] { return answer.has_value(); });
+    EXPECT_TRUE(answer->ok()) << Message(answer->status());
+    return answer->ok() ? **answer : 0;
+  }
+  std::string JobDirectory() const {
+    return io::JoinPath(directory_.File("checkpoints"), master_->id().ToHex());
+  }
+
+  Mailbox mailbox_;
+  WorkerPool pool_{"io", 2};
+  SlotPool slots_;
+  InMemoryJobStore store_;
+  ScriptedCluster cluster_;
+  io::TempDirectory directory_;
+  Configuration configuration_;
+  std::unique_ptr<JobMaster> master_;
+  bool ended_ = false;
+  pb::graph::v1::SavepointRestoreSettings::ClaimMode claim_ =
+      pb::graph::v1::SavepointRestoreSettings::CLAIM_MODE_NO_CLAIM;
+};
+
+TEST_F(JobMasterTest, IsRunningWhenAllTasksAre) {
+  ASSERT_TRUE(Start(4).ok());
+  EXPECT_EQ(master_->status(), JobStatus::kCreated);
+  UntilStatus(JobStatus::kRunning);
+  ASSERT_EQ(cluster_.started.size(), 2u);
+  EXPECT_EQ(cluster_.started[0].settings().slots(), 2);
+  EXPECT_EQ(cluster_.started[0].settings().managed_memory_bytes(), 1000u);
+  EXPECT_EQ(cluster_.started[0].settings().data_token(),
+            cluster_.started[1].settings().data_token());
+  const pbc::DeployTasks& deploy = cluster_.deployed.at("tm1");
+  EXPECT_EQ(deploy.placements_size(), 8);
+  EXPECT_EQ(deploy.executor_addresses().size(), 2u);
+  EXPECT_EQ(slots_.free(), 0);
+  int coordinators = 0;
+  for (const auto& [id, d] : cluster_.deployed) coordinators += d.coordinators_size();
+  EXPECT_EQ(coordinators, 1);
+}
+
+TEST_F(JobMasterTest, SpreadsSlotsOverTaskManagers) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  ASSERT_EQ(cluster_.started.size(), 2u);
+  EXPECT_EQ(cluster_.started[0].settings().managed_memory_bytes(), 500u);
+  EXPECT_EQ(slots_.free(), 2);
+}
+
+TEST_F(JobMasterTest, TooFewSlotsRefuseTheSubmission) {
+  const Status refused = Start(5);
+  EXPECT_THAT(Message(refused),
+              HasSubstr("5 task slots are needed, 4 are free, 4 there are in total"));
+  EXPECT_EQ(master_->status(), JobStatus::kFailed);
+  UntilEnded();
+  EXPECT_TRUE(cluster_.started.empty());
+}
+
+TEST_F(JobMasterTest, UnwritableCheckpointDirectoryRefusesTheSubmission) {
+  ASSERT_TRUE(io::WriteFileDurably(directory_.File("file"), "x").ok());
+  Set("execution.checkpointing.dir", directory_.File("file") + "/sub");
+  const Status refused = Start(2);
+  EXPECT_THAT(Message(refused), HasSubstr(directory_.File("file")));
+  EXPECT_EQ(slots_.free(), 4);
+  UntilEnded();
+}
+
+TEST_F(JobMasterTest, EndOfDataLeadsToAFinalCheckpointAndFinished) {
+  cluster_.finish_at_once = true;
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kFinished);
+  EXPECT_EQ(cluster_.completed.size(), 2u);  // Both executors.
+  EXPECT_EQ(cluster_.last_target.kind(), pbc::SnapshotTarget::KIND_FINAL);
+  UntilEnded();
+  EXPECT_EQ(slots_.free(), 4);
+  EXPECT_FALSE(io::Exists(JobDirectory())) << "nothing is retained of a finished job";
+}
+
+TEST_F(JobMasterTest, SavepointIsCompleteAndRelocatable) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint();
+  EXPECT_EQ(path.compare(0, 6, "file:/"), 0) << path;
+  EXPECT_THAT(path, HasSubstr("/savepoint-6a6a6a-"));
+  const auto loaded = snapshot::LoadSnapshot(path);
+  ASSERT_TRUE(loaded.ok()) << Message(loaded.status());
+  EXPECT_EQ(loaded->metadata.operators.size(), 2u);
+  EXPECT_TRUE(FilesOutside(loaded->metadata, loaded->directory).empty());
+  for (const auto& op : loaded->metadata.operators) {
+    for (const auto& [index, state] : op.subtasks) {
+      snapshot::ForEachStream(state, [](const snapshot::StreamStateHandle& stream) {
+        EXPECT_TRUE(std::holds_alternative<snapshot::RelativeFileHandle>(stream));
+      });
+    }
+  }
+  const SideFile side = ReadSideFile(loaded->directory);
+  EXPECT_EQ(side.kind, "savepoint");
+  ASSERT_EQ(side.operators.size(), 2u);
+  EXPECT_EQ(side.operators.begin()->second.uid, "source");
+  EXPECT_TRUE(cluster_.completed.empty()) << "an intermediate savepoint commits nothing";
+}
+
+TEST_F(JobMasterTest, TaskFailureRestartsFromTheLatestCheckpoint) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const CheckpointId checkpoint = Checkpoint();
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  UntilStatus(JobStatus::kRestarting);
+  UntilStatus(JobStatus::kRunning);
+  EXPECT_EQ(cluster_.deployed.at("tm1").restored_checkpoint_id(), checkpoint);
+  EXPECT_GT(cluster_.deployed.at("tm1").restores_size(), 0);
+  EXPECT_EQ(cluster_.started.back().settings().attempt(), 1);
+  EXPECT_EQ(master_->Details().restarts, 1);
+  ASSERT_EQ(master_->Details().exceptions.size(), 1u);
+  EXPECT_THAT(master_->Details().exceptions[0].message, HasSubstr("thrown on purpose"));
+}
+
+TEST_F(JobMasterTest, ExecutorThatDiesRestartsTheJob) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  cluster_.Exit("tm2", 11, "The task executor of job \"Word count\" was killed by signal 11.");
+  UntilStatus(JobStatus::kRestarting);
+  UntilStatus(JobStatus::kRunning);
+  EXPECT_EQ(master_->Details().restarts, 1);
+}
+
+TEST_F(JobMasterTest, LostTaskManagerMakesTheJobWaitForSlots) {
+  ASSERT_TRUE(Start(4).ok());
+  UntilStatus(JobStatus::kRunning);
+  slots_.Remove("tm2");
+  master_->OnTaskManagerLost("tm2", "TaskManager tm2 is lost.");
+  Until([&] { return slots_.free() == 2; });
+  EXPECT_EQ(master_->status(), JobStatus::kRestarting);
+  while (mailbox_.RunOne()) {
+  }
+  slots_.Register(TestTaskManager("tm3", 2), 0);
+  Until([&] {
+    master_->OnSlotsFree();
+    return master_->status() == JobStatus::kRunning;
+  });
+}
+
+TEST_F(JobMasterTest, ErrorThatNoRestartRepairsFailsTheJob) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED", /*retryable=*/false);
+  UntilStatus(JobStatus::kFailed);
+  const JobDetails details = master_->Details();
+  ASSERT_TRUE(details.failure.has_value());
+  EXPECT_THAT(details.failure->message, HasSubstr("thrown on purpose"));
+  EXPECT_NE(details.timestamps[static_cast<size_t>(JobStatus::kFailing)], 0);
+  UntilEnded();
+  EXPECT_EQ(slots_.free(), 4);
+}
+
+TEST_F(JobMasterTest, RestartsRunOut) {
+  Set("restart-strategy.fixed-delay.attempts", "1");
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  UntilStatus(JobStatus::kRestarting);
+  UntilStatus(JobStatus::kRunning);
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  UntilStatus(JobStatus::kFailed);
+  EXPECT_THAT(master_->Details().failure->message, HasSubstr("Recovery is suppressed by"));
+}
+
+TEST_F(JobMasterTest, CancelKeepsRetainedCheckpointsAndFreesSlots) {
+  Set("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const CheckpointId id = Checkpoint();
+  EXPECT_TRUE(master_->Cancel().ok());
+  EXPECT_EQ(master_->status(), JobStatus::kCancelling);
+  UntilStatus(JobStatus::kCanceled);
+  UntilEnded();
+  EXPECT_EQ(cluster_.stopped.back().grace_ms(), 5000);
+  EXPECT_TRUE(io::Exists(io::JoinPath(JobDirectory(), fmt::format("chk-{}/_metadata", id))));
+  EXPECT_EQ(slots_.free(), 4);
+  EXPECT_TRUE(master_->Cancel().ok()) << "a cancelled job may be cancelled again";
+}
+
+TEST_F(JobMasterTest, CheckpointsOfACancelledJobGoByDefault) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  Checkpoint();
+  ASSERT_TRUE(master_->Cancel().ok());
+  UntilEnded();
+  EXPECT_FALSE(io::Exists(JobDirectory()));
+}
+
+TEST_F(JobMasterTest, StopIsAnsweredWhenTheJobHasFinished) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kStopSuspend);
+  EXPECT_EQ(master_->status(), JobStatus::kFinished);
+  EXPECT_TRUE(snapshot::LoadSnapshot(path).ok());
+  UntilEnded();
+  EXPECT_TRUE(snapshot::LoadSnapshot(path).ok()) << "savepoints belong to the user";
+}
+
+TEST_F(JobMasterTest, CancelWithSavepointCancels) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint);
+  UntilStatus(JobStatus::kCanceled);
+  EXPECT_TRUE(snapshot::LoadSnapshot(path).ok());
+}
+
+TEST_F(JobMasterTest, RestoresASavepointAtAnotherParallelism) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint);
+  UntilEnded();
+  store_ = InMemoryJobStore();
+  const Status started = Start(4, path);
+  ASSERT_TRUE(started.ok()) << Message(started);
+  UntilStatus(JobStatus::kRunning);
+  int restores = 0;
+  bool coordinator = false;
+  for (const auto& [id, deploy] : cluster_.deployed) {
+    EXPECT_EQ(deploy.restored_checkpoint_id(), 1);
+    for (const auto& restore : deploy.restores()) {
+      ++restores;
+      EXPECT_EQ(restore.operators(0).subtask_states_size(), 1);
+    }
+    for (const auto& c : deploy.coordinators()) coordinator = c.state() == "splits";
+  }
+  EXPECT_EQ(restores, 8);
+  EXPECT_TRUE(coordinator);
+  EXPECT_EQ(master_->checkpoint_statistics().counts().restored, 1);
+}
+
+TEST_F(JobMasterTest, MissingSavepointRefusesTheSubmission) {
+  const Status refused = Start(2, "file:///nowhere/savepoint-1");
+  EXPECT_EQ(Message(refused),
+            "Cannot find checkpoint or savepoint file/directory 'file:///nowhere/savepoint-1' on "
+            "file system "
+            "'file'.");
+  EXPECT_EQ(master_->status(), JobStatus::kFailed);
+  UntilEnded();
+  EXPECT_EQ(slots_.free(), 4);
+}
+
+TEST_F(JobMasterTest, CancelWhileInitializingEndsTheJobBeforeItRuns) {
+  ASSERT_TRUE(Create(2).ok());
+  std::optional<Status> initialized;
+  master_->Initialize([&](const Status& status) { initialized = status; });
+  ASSERT_TRUE(master_->Cancel().ok());
+  Until([&] { return initialized.has_value(); });
+  EXPECT_FALSE(initialized->ok());
+  EXPECT_EQ(master_->status(), JobStatus::kCanceled);
+  UntilEnded();
+  EXPECT_EQ(slots_.free(), 4);
+  EXPECT_TRUE(cluster_.started.empty());
+}
+
+TEST_F(JobMasterTest, StopThatDoesNotFinishSaysWhereTheSavepointIs) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  cluster_.finish_tasks = false;
+  std::optional<StatusOr<std::string>> answer;
+  master_->TriggerSavepoint(directory_.File("savepoints"), SavepointFormat::kNative,
+                            SnapshotKind::kStopSuspend,
+                            [&](StatusOr<std::string> path) { answer = std::move(path); });
+  Until([&] { return !cluster_.completed.empty(); });
+  cluster_.Exit("tm1", 11, "segmentation fault");
+  Until([&] { return answer.has_value(); });
+  EXPECT_THAT(Message(answer->status()), HasSubstr("A savepoint has been created at: file:/"));
+  UntilStatus(JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, FirstAttemptThatFailsLeavesTheJobCreated) {
+  cluster_.run_tasks = false;
+  ASSERT_TRUE(Start(2).ok());
+  Until([&] { return cluster_.deployed.size() == 2; });
+  cluster_.run_tasks = true;
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  Until([&] { return cluster_.started.size() == 4; });
+  EXPECT_EQ(master_->status(), JobStatus::kCreated);
+  UntilStatus(JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, ClaimedSavepointGoesWithTheCheckpointThatFollowsIt) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint);
+  UntilEnded();
+  store_ = InMemoryJobStore();
+  claim_ = pb::graph::v1::SavepointRestoreSettings::CLAIM_MODE_CLAIM;
+  ASSERT_TRUE(Start(2, path).ok());
+  UntilStatus(JobStatus::kRunning);
+  Checkpoint();
+  Until([&] { return !io::Exists(path.substr(5)); });
+}
+
+TEST_F(JobMasterTest, StaleMessagesAreDropped) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  pbc::ExecutorMessage stale;
+  stale.set_attempt(7);
+  stale.mutable_failed()->set_message("from another time");
+  master_->OnExecutorMessage("tm1", stale);
+  EXPECT_EQ(master_->status(), JobStatus::kRunning);
+}
+
+TEST_F(JobMasterTest, RelaysCoordinatorEvents) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  pbc::ExecutorMessage message;
+  auto* event = message.mutable_coordinator_event();
+  event->set_operator_id(TestId('a'));
+  event->set_to_coordinator(true);
+  event->set_subtask(1);
+  event->set_payload("more");
+  cluster_.FromExecutor("tm2", message);
+  Until([&] { return !cluster_.coordinator_events.empty(); });
+  EXPECT_EQ(cluster_.coordinator_events[0].payload(), "more");
+}
+
+TEST_F(JobMasterTest, BadConfigurationIsRefusedByName) {
+  Set("execution.checkpointing.interval", "5 ms");
+  EXPECT_THAT(Message(Create(1)),
+              HasSubstr("Checkpoint interval must be larger than or equal to 10 ms"));
+}
+
+}  // namespace
+}  // namespace flink::jobmanager
