@@ -105,6 +105,20 @@ class Cluster:
                     pass
         return sorted(found)
 
+    def children(self, name):
+        """Child processes of all processes bin/<name>, also those that are only just ending."""
+        parents = set(self.pids(name))
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/stat") as f:
+                        if int(f.read().rsplit(")", 1)[1].split()[1]) in parents:
+                            found.append(int(entry))
+                except OSError:
+                    pass
+        return found
+
     def cpu(self):
         """CPU seconds so far of JobManager, TaskManagers and all executors that have ended."""
         return (sum(cpu_seconds(p, False) for p in self.pids("jobmanager")) +

@@ -135,19 +135,19 @@ Status ClusterClient::Cancel(const JobId& job) {
 StatusOr<std::string> ClusterClient::TriggerSavepoint(const JobId& job,
                                                       const std::optional<std::string>& directory,
                                                       SavepointFormat format, bool cancel_job) {
-  return TriggerId(rest_->Post(JobPath(job) + "/savepoints",
-                               {{"target-directory", OptionalText(directory)},
-                                {"cancel-job", cancel_job},
-                                {"formatType", ToString(format)}}));
+  return TriggerId(
+      rest_->Post(JobPath(job) + "/savepoints", {{"target-directory", OptionalText(directory)},
+                                                 {"cancel-job", cancel_job},
+                                                 {"formatType", ToString(format)}}));
 }
 
 StatusOr<std::string> ClusterClient::TriggerStop(const JobId& job,
                                                  const std::optional<std::string>& directory,
                                                  SavepointFormat format, bool drain) {
-  return TriggerId(rest_->Post(JobPath(job) + "/stop",
-                               {{"targetDirectory", OptionalText(directory)},
-                                {"drain", drain},
-                                {"formatType", ToString(format)}}));
+  return TriggerId(
+      rest_->Post(JobPath(job) + "/stop", {{"targetDirectory", OptionalText(directory)},
+                                           {"drain", drain},
+                                           {"formatType", ToString(format)}}));
 }
 
 StatusOr<std::string> ClusterClient::TriggerCheckpoint(const JobId& job, bool full) {
@@ -170,10 +170,11 @@ StatusOr<Json> ClusterClient::WaitForOperation(const std::string& path) {
       return *operation;
     }
     if (Clock::now() >= deadline) {
-      return MakeStatus(absl::StatusCode::kDeadlineExceeded,
-                        "no result after {} s (client.timeout); the operation goes on, \"flink list\" "
-                        "shows the job's state",
-                        std::chrono::duration<double>(timeout_).count());
+      return MakeStatus(
+          absl::StatusCode::kDeadlineExceeded,
+          "no result after {} s (client.timeout); the operation goes on, \"flink list\" "
+          "shows the job's state",
+          std::chrono::duration<double>(timeout_).count());
     }
   }
 }

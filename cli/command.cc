@@ -33,7 +33,8 @@ StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
   if (name == "NATIVE") return SavepointFormat::kNative;
   if (name == "CANONICAL") {
     return FailedPrecondition(
-        "Savepoints of type canonical are not available in this version: use --type native, which is "
+        "Savepoints of type canonical are not available in this version: use --type native, which "
+        "is "
         "the default here.");
   }
   return FailedPrecondition(
@@ -46,8 +47,7 @@ Status Failed(std::string_view what, const Status& cause) {
   return WithContext(cause, what);
 }
 
-StatusOr<JobAndDirectory> ResolveJobAndDirectory(const CommandLine& line,
-                                                 std::string_view option) {
+StatusOr<JobAndDirectory> ResolveJobAndDirectory(const CommandLine& line, std::string_view option) {
   JobAndDirectory result;
   const std::optional<std::string> value = line.Value(option);
   if (!line.arguments().empty()) {

@@ -25,8 +25,8 @@ struct CommandContext {
   std::ostream& err;
 };
 
-/// Each verb prints its progress and returns what went wrong. A usage error is one that the help of the
-/// verb answers; it goes to stdout, as all Flink's argument errors do.
+/// Each verb prints its progress and returns what went wrong. A usage error is one that the help of
+/// the verb answers; it goes to stdout, as all Flink's argument errors do.
 Status Run(const CommandContext& context);
 Status Info(const CommandContext& context);
 Status List(const CommandContext& context);
@@ -47,8 +47,8 @@ StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line);
 /// Puts what failed before why it failed. That there is no cluster needs no such introduction.
 Status Failed(std::string_view what, const Status& cause);
 
-/// The job id and target directory of verbs whose option may have swallowed the id: a positional argument
-/// is the id, without one the option's value is.
+/// The job id and target directory of verbs whose option may have swallowed the id: a positional
+/// argument is the id, without one the option's value is.
 struct JobAndDirectory {
   std::string job;
   std::optional<std::string> directory;

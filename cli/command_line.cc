@@ -125,7 +125,8 @@ class CommandLineParser {
     // "-p4" and "-Dkey=value": a one-letter option with its value attached; "-rs": flags in a row.
     for (size_t i = 0; i < name.size(); ++i) {
       const OptionSpec* option = FindShort(name.substr(i, 1));
-      if (option == nullptr) return TakeArgument(i == 0 ? token : "-" + std::string(name.substr(i)));
+      if (option == nullptr)
+        return TakeArgument(i == 0 ? token : "-" + std::string(name.substr(i)));
       if (!option->value_name.empty() && i + 1 < name.size()) {
         return OpenWithValue(*option, name.substr(i + 1));
       }

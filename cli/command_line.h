@@ -1,8 +1,8 @@
 #pragma once
 
-/// Command-line options by the rules that users of Flink's client know: one dash also introduces a long
-/// name, unique prefixes of long names count, "--name=value", "-p4" and "-Dkey=value" are accepted.
-/// Value types, no threads.
+/// Command-line options by the rules that users of Flink's client know: one dash also introduces a
+/// long name, unique prefixes of long names count, "--name=value", "-p4" and "-Dkey=value" are
+/// accepted. Value types, no threads.
 
 #include <map>
 #include <optional>
@@ -31,8 +31,8 @@ enum class OptionScope { kEverywhere, kBeforeArguments };
 
 class CommandLine {
  public:
-  /// `specs` must outlive the result. A mistake is kInvalidArgument with the text for the user. With
-  /// kBeforeArguments an unknown option is the first argument.
+  /// `specs` must outlive the result. A mistake is kInvalidArgument with the text for the user.
+  /// With kBeforeArguments an unknown option is the first argument.
   static StatusOr<CommandLine> Parse(const std::vector<OptionSpec>& specs,
                                      const std::vector<std::string>& tokens, OptionScope scope);
 

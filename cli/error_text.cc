@@ -49,33 +49,52 @@ NamedMessage StripClassNames(std::string_view line) {
   return result;
 }
 
+/// What a checkpoint failure says besides its cause; nothing that helps beside the cause itself.
+constexpr std::string_view kIoProblem =
+    "An Exception occurred while triggering the checkpoint. IO-problem detected.";
+
+std::string WithoutIoProblem(const std::string& text) {
+  const std::string suffix = " Failure reason: " + std::string(kIoProblem);
+  if (text.size() > suffix.size() && text.ends_with(suffix)) {
+    return text.substr(0, text.size() - suffix.size());
+  }
+  return text;
+}
+
+/// An exception and its causes, outermost first; lines that continue a message joined to it.
+std::vector<NamedMessage> ParseCauses(std::string_view stack_trace) {
+  constexpr std::string_view kCausedBy = "Caused by: ";
+  std::vector<NamedMessage> causes;
+  while (!stack_trace.empty()) {
+    const size_t newline = std::min(stack_trace.find('\n'), stack_trace.size());
+    std::string_view line = stack_trace.substr(0, newline);
+    stack_trace.remove_prefix(std::min(newline + 1, stack_trace.size()));
+    if (line.empty() || line.starts_with("\t")) continue;
+    const bool cause = line.starts_with(kCausedBy);
+    if (cause) line.remove_prefix(kCausedBy.size());
+    if (cause || causes.empty()) {
+      causes.push_back(StripClassNames(line));
+    } else {
+      causes.back().message += " " + std::string(line);
+    }
+  }
+  return causes;
+}
+
 }  // namespace
 
 std::string CauseText(std::string_view stack_trace) {
-  std::vector<NamedMessage> chain;
-  while (!stack_trace.empty()) {
-    const size_t newline = stack_trace.find('\n');
-    std::string_view line = stack_trace.substr(0, newline);
-    stack_trace.remove_prefix(newline == std::string_view::npos ? stack_trace.size() : newline + 1);
-    if (line.empty() || line.starts_with("\t")) continue;
-    constexpr std::string_view kCausedBy = "Caused by: ";
-    const bool cause = line.starts_with(kCausedBy);
-    if (cause) line.remove_prefix(kCausedBy.size());
-    if (cause || chain.empty()) {
-      chain.push_back(StripClassNames(line));
-    } else {
-      chain.back().message += " " + std::string(line);
-    }
-  }
+  const std::vector<NamedMessage> causes = ParseCauses(stack_trace);
   std::string text;
-  for (NamedMessage& link : chain) {
-    const bool last = &link == &chain.back();
-    if (link.message.empty() && last && text.empty()) link.message = link.class_name;
-    if (link.message.empty() || text.find(link.message) != std::string::npos) continue;
+  for (const NamedMessage& cause : causes) {
+    const bool last = &cause == &causes.back();
+    if (cause.message == kIoProblem && !last) continue;
+    if (text.find(cause.message) != std::string::npos) continue;
     if (text.ends_with(".")) text.pop_back();
-    text += (text.empty() ? "" : ": ") + link.message;
+    text += (text.empty() ? "" : ": ") + cause.message;
   }
-  return text;
+  if (text.empty() && !causes.empty()) return causes.back().class_name;
+  return WithoutIoProblem(text);
 }
 
 std::string_view Advice(std::string_view error) {

@@ -17,9 +17,13 @@ constexpr int kCouldNotBegin = 31;
 using Action = Status (*)(const CommandContext&);
 
 Action FindAction(std::string_view verb) {
-  static const std::map<std::string_view, Action> actions = {
-      {"run", Run},   {"info", Info},           {"list", List},           {"cancel", Cancel},
-      {"stop", Stop}, {"savepoint", Savepoint}, {"checkpoint", Checkpoint}};
+  static const std::map<std::string_view, Action> actions = {{"run", Run},
+                                                             {"info", Info},
+                                                             {"list", List},
+                                                             {"cancel", Cancel},
+                                                             {"stop", Stop},
+                                                             {"savepoint", Savepoint},
+                                                             {"checkpoint", Checkpoint}};
   return actions.at(verb);
 }
 
@@ -38,7 +42,7 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
   }
   std::string text = OneLine(Message(status));
   const std::string_view advice = Advice(text);
-  if (!advice.empty()) {
+  if (!advice.empty() && text.find(advice) == std::string::npos) {
     if (!text.ends_with(".")) text += ".";
     text += " " + std::string(advice);
   }
@@ -50,9 +54,8 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
 /// -m host:port, which means the same host for REST and RPC.
 Status ApplyJobManagerAddress(const std::string& address, Configuration* config) {
   const size_t colon = address.rfind(':');
-  const bool has_port =
-      colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
-      address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+  const bool has_port = colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
+                        address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
   if (!has_port) {
     return UsageError("Could not parse the JobManager's address \"" + address +
                       "\". The expected format is host:port, e.g. localhost:8081.");
@@ -128,7 +131,8 @@ int FlinkMain(const std::vector<std::string>& arguments, const std::string& conf
   }
   const VerbDescription* verb = FindVerb(action);
   if (verb == nullptr) {
-    out << "\"" << action << "\" is not a valid action.\n\nValid actions are \"run\", \"list\", \"info\", "
+    out << "\"" << action
+        << "\" is not a valid action.\n\nValid actions are \"run\", \"list\", \"info\", "
         << "\"savepoint\", \"checkpoint\", \"stop\", or \"cancel\".\n\n"
         << "Specify the version option (-v or --version) to print Flink version.\n\n"
         << "Specify the help option (-h or --help) to get help on the command." << std::endl;

@@ -7,8 +7,7 @@
 namespace flink::cli {
 namespace {
 
-constexpr std::string_view kRule =
-    "--------------------------------------------------------------";
+constexpr std::string_view kRule = "--------------------------------------------------------------";
 
 bool IsScheduled(const JobOverview& job) {
   return job.state == "CREATED" || job.state == "INITIALIZING";
@@ -67,7 +66,8 @@ Status List(const CommandContext& context) {
     if (scheduled.empty()) {
       out << "No scheduled jobs.\n";
     } else {
-      PrintSection(out, "----------------------- Scheduled Jobs -----------------------", scheduled);
+      PrintSection(out, "----------------------- Scheduled Jobs -----------------------",
+                   scheduled);
     }
   }
   if (line.Has("a") && !terminated.empty()) {

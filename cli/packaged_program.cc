@@ -35,6 +35,17 @@ StatusOr<ProgramArguments> FindLibrary(const CommandLine& line) {
   return found;
 }
 
+Status CheckLibraryFile(const std::string& library) {
+  std::error_code error;
+  if (!std::filesystem::exists(library, error)) {
+    return UsageError("Could not get the job library: " + library + " does not exist");
+  }
+  if (std::filesystem::is_directory(library, error)) {
+    return UsageError("Could not get the job library: " + library + " is not a file");
+  }
+  return OkStatus();
+}
+
 StatusOr<int> DefaultParallelism(const CommandContext& context) {
   if (const auto typed = context.line.Value("p")) {
     int parallelism = 0;
@@ -68,7 +79,9 @@ StatusOr<graph::JobGraphOptions> GraphOptions(const CommandContext& context,
 
 StatusOr<PackagedProgram> LoadProgram(const CommandContext& context) {
   ASSIGN_OR_RETURN(const ProgramArguments found, FindLibrary(context.line));
-  RETURN_IF_ERROR(DefaultParallelism(context).status());  // A mistake there comes before all others.
+  RETURN_IF_ERROR(
+      DefaultParallelism(context).status());  // A mistake there comes before all others.
+  RETURN_IF_ERROR(CheckLibraryFile(found.library));
   ASSIGN_OR_RETURN(const graph::JobLibrary library, graph::JobLibrary::Load(found.library));
 
   PackagedProgram program;
@@ -81,7 +94,10 @@ StatusOr<PackagedProgram> LoadProgram(const CommandContext& context) {
   ASSIGN_OR_RETURN(program.stream_graph,
                    library.Describe(program.arguments, program.working_directory));
   if (!program.has_job()) return program;
-  ASSIGN_OR_RETURN(const bool chaining, context.config.GetBool(options::kOperatorChaining));
+  // What the program sets wins, here as in the executors.
+  Configuration config = context.config;
+  config.Merge(Configuration(program.stream_graph.configuration));
+  ASSIGN_OR_RETURN(const bool chaining, config.GetBool(options::kOperatorChaining));
   program.stream_graph.chaining = program.stream_graph.chaining && chaining;
   ASSIGN_OR_RETURN(program.options, GraphOptions(context, program.stream_graph));
   ASSIGN_OR_RETURN(program.job_graph, graph::BuildJobGraph(program.stream_graph, program.options));

@@ -26,8 +26,9 @@ struct PackagedProgram {
   bool has_job() const { return !stream_graph.nodes.empty(); }
 };
 
-/// Finds the job library among the arguments of `run` or `info`, loads it into this process and runs its
-/// entry; what the program prints comes out on stdout. An error is one line that says what to do.
+/// Finds the job library among the arguments of `run` or `info`, loads it into this process and
+/// runs its entry; what the program prints comes out on stdout. An error is one line that says what
+/// to do.
 StatusOr<PackagedProgram> LoadProgram(const CommandContext& context);
 
 }  // namespace flink::cli

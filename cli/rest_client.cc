@@ -15,11 +15,16 @@ using Json = nlohmann::json;
 
 std::string_view Describe(httplib::Error error) {
   switch (error) {
-    case httplib::Error::Connection: return "connection refused";
-    case httplib::Error::ConnectionTimeout: return "the connection timed out";
-    case httplib::Error::Read: return "no answer came";
-    case httplib::Error::Write: return "the request could not be sent";
-    default: return "the connection broke";
+    case httplib::Error::Connection:
+      return "connection refused";
+    case httplib::Error::ConnectionTimeout:
+      return "the connection timed out";
+    case httplib::Error::Read:
+      return "no answer came";
+    case httplib::Error::Write:
+      return "the request could not be sent";
+    default:
+      return "the connection broke";
   }
 }
 
@@ -49,7 +54,8 @@ StatusOr<Json> Answer(const httplib::Result& result, const std::string& address)
   if (body.is_object() && body.contains("errors")) return ServerError(*result, body);
   if (body.is_discarded() || result->status >= 400) {
     return Internal(
-        "{} answered with HTTP {} and something other than JSON: no JobManager seems to listen there. "
+        "{} answered with HTTP {} and something other than JSON: no JobManager seems to listen "
+        "there. "
         "Check rest.address and rest.port, or -m.",
         address, result->status);
   }

@@ -42,13 +42,14 @@ StatusOr<SavepointRestoreSettings> RestoreSettings(const CommandContext& context
   if (line.Has("rm")) {
     context.out << "The option 'restoreMode' is deprecated. Please use 'claimMode' instead.\n";
   }
-  const std::string mode =
-      line.Value("cm").value_or(line.Value("rm").value_or(config.GetString(options::kRestoreClaimMode)));
+  const std::string mode = line.Value("cm").value_or(
+      line.Value("rm").value_or(config.GetString(options::kRestoreClaimMode)));
   ASSIGN_OR_RETURN(const auto claim_mode, ParseClaimMode(mode));
   settings.set_claim_mode(claim_mode);
   if (claim_mode == SavepointRestoreSettings::CLAIM_MODE_LEGACY && !settings.path().empty()) {
-    context.out << "Warning: The LEGACY restore mode is deprecated, please use CLAIM or NO_CLAIM mode "
-                   "instead.\n";
+    context.out
+        << "Warning: The LEGACY restore mode is deprecated, please use CLAIM or NO_CLAIM mode "
+           "instead.\n";
   }
   return settings;
 }
@@ -82,11 +83,15 @@ StatusOr<pb::graph::v1::JobGraph> MakeSubmission(const CommandContext& context,
   // What the program itself sets is in the map already and wins, as in Flink.
   message.mutable_configuration()->insert(context.dynamic.values().begin(),
                                           context.dynamic.values().end());
-  // These shape the graph, and the executors must come to the same one whatever the cluster's own say.
+  // These shape the graph, and the executors must come to the same one whatever the cluster's own
+  // say.
   for (const ConfigOption& option : {options::kOperatorChaining, options::kMaxParallelism}) {
     message.mutable_configuration()->insert(
         {std::string(option.key), context.config.GetString(option)});
   }
+  // Whatever the program says: this is what its vertices without a parallelism have got.
+  (*message.mutable_configuration())[std::string(options::kDefaultParallelism.key)] =
+      std::to_string(program.options.default_parallelism);
   (*message.mutable_configuration())[kWorkingDirectoryKey] = program.working_directory;
   message.set_library_name(program.library_name);
   message.set_library_digest(fmt::format("{:016x}", io::Checksum64(library)));
@@ -94,7 +99,8 @@ StatusOr<pb::graph::v1::JobGraph> MakeSubmission(const CommandContext& context,
   return message;
 }
 
-/// A job that cannot even be set up (a savepoint that does not fit, say) was never "submitted" to its user.
+/// A job that cannot even be set up (a savepoint that does not fit, say) was never "submitted" to
+/// its user.
 Status WaitForInitialization(ClusterClient* client, const JobId& job) {
   std::string state;
   for (Backoff backoff(milliseconds(100)); true; backoff.Wait()) {
@@ -149,10 +155,11 @@ Status WaitForEnd(const CommandContext& context, ClusterClient* client, const Jo
     RETURN_IF_ERROR(Failed("Could not cancel job " + id + ".", client->Cancel(job)));
     return MakeStatus(absl::StatusCode::kAborted, "Interrupted: cancelled job {}.", id);
   }
-  return MakeStatus(absl::StatusCode::kAborted,
-                    "Interrupted: job {} goes on without this client. \"flink list\" shows it, \"flink "
-                    "cancel {}\" ends it.",
-                    id, id);
+  return MakeStatus(
+      absl::StatusCode::kAborted,
+      "Interrupted: job {} goes on without this client. \"flink list\" shows it, \"flink "
+      "cancel {}\" ends it.",
+      id, id);
 }
 
 }  // namespace
@@ -171,8 +178,8 @@ Status Run(const CommandContext& context) {
 
   ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
   const std::string failure = "Failed to execute job '" + program.job_graph.name + "'.";
-  const Status submitted = client->Submit(submission.SerializeAsString(), std::move(library),
-                                          program.library_name);
+  const Status submitted =
+      client->Submit(submission.SerializeAsString(), std::move(library), program.library_name);
   if (!submitted.ok()) return Failed(failure, submitted);
   const Status initialized = WaitForInitialization(client.get(), job);
   if (!initialized.ok()) return Failed(failure, initialized);

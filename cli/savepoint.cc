@@ -24,7 +24,8 @@ Status TriggerDetached(const CommandContext& context, ClusterClient* client, con
   context.out << "Triggering savepoint in detached mode for job " << id << "." << std::endl;
   const auto trigger = client->TriggerSavepoint(job, directory, format, /*cancel_job=*/false);
   if (!trigger.ok()) {
-    return Failed("Triggering a detached savepoint for the job " + id + " failed.", trigger.status());
+    return Failed("Triggering a detached savepoint for the job " + id + " failed.",
+                  trigger.status());
   }
   context.out << "Successfully trigger manual savepoint, triggerId: " << *trigger << "\n";
   return OkStatus();

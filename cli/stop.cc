@@ -15,17 +15,18 @@ Status Stop(const CommandContext& context) {
   std::ostream& out = context.out;
   out << (line.Has("d") ? "Draining" : "Suspending") << " job \"" << id << "\" with a "
       << ToString(format) << " savepoint.\n";
-  out << "Triggering stop-with-savepoint " << (detached ? "in detached mode " : "") << "for job " << id
-      << ".\n";
+  out << "Triggering stop-with-savepoint " << (detached ? "in detached mode " : "") << "for job "
+      << id << ".\n";
   if (!detached) out << "Waiting for response...\n";
   out.flush();
 
-  const std::string failure =
-      fmt::format("Could not stop with a {} job \"{}\".", detached ? "detached savepoint" : "savepoint", id);
+  const std::string failure = fmt::format("Could not stop with a {} job \"{}\".",
+                                          detached ? "detached savepoint" : "savepoint", id);
   const auto trigger = client->TriggerStop(job, what.directory, format, line.Has("d"));
   if (!trigger.ok()) return Failed(failure, trigger.status());
   if (detached) {
-    out << "Successfully trigger stop-with-savepoint in detached mode, triggerId: " << *trigger << "\n";
+    out << "Successfully trigger stop-with-savepoint in detached mode, triggerId: " << *trigger
+        << "\n";
     return OkStatus();
   }
   const auto location = client->WaitForSavepoint(job, *trigger);

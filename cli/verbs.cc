@@ -7,10 +7,12 @@ namespace {
 
 constexpr std::string_view kTypeHelp =
     "Describes the binary format in which a savepoint should be taken. Supported options: [native "
-    "(default) - a specific format for the chosen state backend]. The format canonical is refused by "
+    "(default) - a specific format for the chosen state backend]. The format canonical is refused "
+    "by "
     "this version.";
 constexpr std::string_view kDetachedHelp =
-    "Triggering savepoint in detached mode, client and JobManager are decoupled, return the savepoint "
+    "Triggering savepoint in detached mode, client and JobManager are decoupled, return the "
+    "savepoint "
     "trigger id as the unique identification of the detached savepoint.";
 
 std::vector<OptionSpec> RunOptions() {
@@ -18,18 +20,21 @@ std::vector<OptionSpec> RunOptions() {
       {"c", "class", "classname",
        "Accepted for compatibility; a job library has a single entry, which needs no name."},
       {"C", "classpath", "url",
-       "Accepted for compatibility; a job library names the libraries it needs itself. Must be a URL "
+       "Accepted for compatibility; a job library names the libraries it needs itself. Must be a "
+       "URL "
        "(e.g. file://).",
        false, true},
       {"cm", "claimMode", "arg",
        "Defines how should we restore from the given savepoint. Supported options: [claim - claim "
-       "ownership of the savepoint and delete once it is subsumed, no_claim (default) - do not claim "
+       "ownership of the savepoint and delete once it is subsumed, no_claim (default) - do not "
+       "claim "
        "ownership, the first checkpoint will not reuse any files from the restored one, legacy "
        "(deprecated) - do not assume ownership of the savepoint files, but can reuse some shared "
        "files."},
       {"d", "detached", "", "If present, runs the job in detached mode"},
       {"n", "allowNonRestoredState", "",
-       "Allow to skip savepoint state that cannot be restored. You need to allow this if you removed "
+       "Allow to skip savepoint state that cannot be restored. You need to allow this if you "
+       "removed "
        "an operator from your program that was part of the program when the savepoint was "
        "triggered."},
       {"p", "parallelism", "parallelism",
@@ -39,7 +44,8 @@ std::vector<OptionSpec> RunOptions() {
       {"s", "fromSavepoint", "savepointPath",
        "Path to a savepoint to restore the job from (for example /data/flink/savepoint-1537)."},
       {"sae", "shutdownOnAttachedExit", "",
-       "If the job is submitted in attached mode, cancel it when the client is terminated abruptly, "
+       "If the job is submitted in attached mode, cancel it when the client is terminated "
+       "abruptly, "
        "e.g., in response to a user interrupt, such as typing Ctrl + C."},
       {"j", "jarfile", "file", "", false, true},
   };
@@ -69,7 +75,8 @@ std::vector<OptionSpec> StopOptions() {
        "Send MAX_WATERMARK before taking the savepoint and stopping the pipeline."},
       {"detached", "", "", kDetachedHelp},
       {"p", "savepointPath", "savepointPath",
-       "Path to the savepoint (for example /data/flink/savepoint-1537). If no directory is specified, "
+       "Path to the savepoint (for example /data/flink/savepoint-1537). If no directory is "
+       "specified, "
        "the configured default will be used (\"execution.checkpointing.savepoint-dir\").",
        true},
       {"type", "type", "arg", kTypeHelp},
@@ -79,9 +86,11 @@ std::vector<OptionSpec> StopOptions() {
 std::vector<OptionSpec> CancelOptions() {
   return {
       {"s", "withSavepoint", "targetDirectory",
-       "**DEPRECATION WARNING**: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.\n"
+       "**DEPRECATION WARNING**: Cancelling a job with savepoint is deprecated. Use \"stop\" "
+       "instead.\n"
        "Trigger savepoint and cancel job. The target directory is optional. If no directory is "
-       "specified, the configured default directory (execution.checkpointing.savepoint-dir) is used.",
+       "specified, the configured default directory (execution.checkpointing.savepoint-dir) is "
+       "used.",
        true},
       {"type", "type", "arg", "", false, true},
   };
@@ -90,7 +99,8 @@ std::vector<OptionSpec> CancelOptions() {
 const std::vector<OptionSpec>& GenericOptions() {
   static const std::vector<OptionSpec> options = {
       {"D", "", "property=value",
-       "Allows specifying multiple generic configuration options. The available options can be found "
+       "Allows specifying multiple generic configuration options. The available options can be "
+       "found "
        "in docs/configuration.md"},
       {"e", "executor", "arg", "DEPRECATED: Please use the -t option instead."},
       {"t", "target", "arg",
@@ -103,10 +113,12 @@ const std::vector<OptionSpec>& GenericOptions() {
 const std::vector<OptionSpec>& DefaultModeOptions() {
   static const std::vector<OptionSpec> options = {
       {"D", "", "property=value",
-       "Allows specifying multiple generic configuration options. The available options can be found "
+       "Allows specifying multiple generic configuration options. The available options can be "
+       "found "
        "in docs/configuration.md"},
       {"m", "jobmanager", "arg",
-       "Address (host:port) of the JobManager's REST endpoint to which to connect. Use this flag to "
+       "Address (host:port) of the JobManager's REST endpoint to which to connect. Use this flag "
+       "to "
        "connect to a different JobManager than the one specified in the configuration. Attention: "
        "This option is respected only if the high-availability configuration is NONE."},
       {"z", "zookeeperNamespace", "arg",
@@ -119,7 +131,8 @@ constexpr size_t kWidth = 80;
 constexpr size_t kLeftPadding = 5;
 constexpr size_t kDescriptionPadding = 3;
 
-/// Where the line that starts `text` ends: at a newline, at the last blank that fits, or at the width.
+/// Where the line that starts `text` ends: at a newline, at the last blank that fits, or at the
+/// width.
 size_t WrapPosition(std::string_view text, size_t from, size_t width) {
   const size_t newline = text.find('\n');
   if (newline != std::string_view::npos && newline <= width) return newline;
@@ -216,8 +229,8 @@ std::vector<OptionSpec> AcceptedOptions(const VerbDescription& verb) {
 
 std::string VerbHelp(const VerbDescription& verb) {
   const std::string name(verb.name);
-  std::string out = "\nAction \"" + name + "\" " + std::string(verb.sentence) + ".\n\n  Syntax: " +
-                    name + " " + std::string(verb.syntax) + "\n";
+  std::string out = "\nAction \"" + name + "\" " + std::string(verb.sentence) +
+                    ".\n\n  Syntax: " + name + " " + std::string(verb.syntax) + "\n";
   out += OptionBlock("\"" + name + "\" action options:", verb.options);
   if (verb.talks_to_cluster) {
     out += OptionBlock("Options for Generic CLI mode:", GenericOptions()) + "\n" +

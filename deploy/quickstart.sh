@@ -107,7 +107,9 @@ rate=$(((lines + PACE - 1) / PACE))
 
 # ---- the life of a job
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [[ -t 1 ]]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 show() {
   printf '$ %s\n' "$*"
   "$@"

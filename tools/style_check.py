@@ -19,15 +19,56 @@ MAX_LINES = 700
 # pattern, what to do instead, paths that may
 BANNED = [
     (r"\bsleep_for\b|\bsleep_until\b|\busleep\s*\(", "wait for the condition itself (Mailbox, WaitFor, Pause)",
-     r"examples/|benchmarks/|tests/integration/jobs/"),
+     r"examples/|benchmarks/|tests/"),
     (r"\bstd::j?thread\b(?!::(hardware_concurrency|id))", "use a WorkerPool or a Mailbox thread",
      r"common/concurrency/|rpc/|jobmanager/rest/|taskmanager/|jobmanager/|tests/|benchmarks/"),
-    (r"\bsystem_clock::now\b", "ask the Clock", r"common/base/clock\.cc|tests/|benchmarks/"),
+    (r"\bsystem_clock::now\b", "ask the Clock (gRPC's deadlines excepted)",
+     r"common/base/clock\.cc|(\w+/)?rpc/|tests/|benchmarks/"),
     (r"\bs?rand\s*\(\s*\)|\bsrand\b", "use <random> with a seed that is logged", None),
     (r"\b(TODO|FIXME|XXX)\b", "open an issue, or do it", r"tools/style_check\.py|CONTRIBUTING\.md|docs/"),
     (r"\babsl::string_view\b", "std::string_view; common/base/status.h says why",
      r"common/base/status\.h|cli/error_text\.cc"),
 ]
+
+
+# Folder -> the folders whose headers it may include, besides its own and the public ones ("flink/...").
+LAYERS = {
+    "proto": {"common"},
+    "common": set(),
+    "api": {"common"},
+    "connectors": {"api", "common"},
+    "rpc": {"common", "proto"},
+    "taskmanager": {"api", "common", "proto", "rpc"},
+    "jobmanager": {"common", "proto", "rpc"},
+    "cli": {"api", "common", "proto"},
+}
+PUBLIC_HEADERS = r"(api|common/public|connectors/public)/flink/"
+# Third-party weight stays where it belongs.
+THIRD_PARTY = [
+    (r"grpcpp/|\.grpc\.pb\.h", r"rpc/|jobmanager/rpc/|taskmanager/rpc/|tests/", "gRPC"),
+    (r"rocksdb/", r"taskmanager/state/|tests/|benchmarks/", "RocksDB"),
+    (r"httplib\.h", r"cli/rest_client\.cc|jobmanager/rest/|tests/", "HTTP"),
+    (r"asio\.hpp|asio/", r"taskmanager/network/|tests/|benchmarks/", "Asio"),
+]
+
+
+def check_include(name, line):
+    match = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+    if not match:
+        return None
+    quoted, header = match.group(1) == '"', match.group(2)
+    for pattern, allowed, what in THIRD_PARTY:
+        if re.match(pattern, header) and not re.match(allowed, name):
+            return f"{what} does not belong here ({header})"
+    if re.match(PUBLIC_HEADERS, name):
+        if quoted and not header.startswith("flink/"):
+            return f"a public header includes public headers only, not {header}"
+        if not quoted and ("/" in header or header.endswith(".h")):
+            return f"a public header uses the standard library only, not {header}"
+    layer, folder = name.split("/")[0], header.split("/")[0]
+    if quoted and layer in LAYERS and folder in LAYERS and folder != layer and folder not in LAYERS[layer]:
+        return f"{layer}/ may not use {folder}/ ({header}): dependencies point one way"
+    return None
 
 
 def tracked_files():
@@ -62,6 +103,9 @@ def check_file(path, name):
             yield number, "blanks at the end of the line"
         if not is_source:
             continue
+        misplaced = check_include(name, line)
+        if misplaced:
+            yield number, misplaced
         code = strip_strings(line)
         for pattern, instead, allowed in BANNED:
             if re.search(pattern, code) and not (allowed and re.search(r"^(" + allowed + r")", name)):

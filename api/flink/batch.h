@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "flink/buffer.h"
@@ -41,7 +42,11 @@ class Batch final : public BatchBase {
       timestamps;  ///< Event times in ms, parallel to records; empty when no record has one.
 
   size_t size() const override { return records.size(); }
-  size_t MemoryBytes() const override { return records.size() * (sizeof(T) + 8); }
+  size_t MemoryBytes() const override {
+    size_t bytes = records.size() * (sizeof(T) + 8);
+    if constexpr (!std::is_trivially_copyable_v<T>) bytes += HeapBytes();
+    return bytes;
+  }
   void Clear() {
     records.clear();
     timestamps.clear();
@@ -82,6 +87,15 @@ class Batch final : public BatchBase {
   }
 
  private:
+  /// What the records hold outside of themselves, from the encoded size of a sample.
+  size_t HeapBytes() const {
+    constexpr size_t kSamples = 8;
+    const size_t step = records.size() / kSamples + 1;
+    BufferWriter sample;
+    for (size_t i = 0; i < records.size(); i += step) TypeSerializer<T>::Write(sample, records[i]);
+    return sample.size() * step;
+  }
+
   static constexpr bool kFixedLength = TypeSerializer<T>::kLength > 0 &&
                                        requires(char* at, const T& r) {
     TypeSerializer<T>::Store(at, r);

@@ -1,7 +1,8 @@
 // The jobs that the benchmarks run, as a user would write them.
 //
 //   --case chain    --count N
-//   --case keyed    --count N --keys K [--distribution uniform|zipf]
+//   --case keyed    --count N --keys K [--distribution uniform|zipf] [--preload]
+//                   (--preload: every key once first, then N more records)
 //   --case shuffle  --count N
 //   --case recovery --keys K --value-bytes B --events FILE [--rate R]
 // Every case but the last writes "<records> <sum>" to --result FILE when all input has been processed.
@@ -84,21 +85,18 @@ class KeepBytes final : public flink::KeyedProcessFunction<int64_t, int64_t, int
  public:
   KeepBytes(size_t bytes, std::string events) : bytes_(bytes), events_(std::move(events)) {}
   void Open(RuntimeContext& context) override {
-    value_ = context.GetValueState<std::string>("value");
+    value_ = context.GetValueState<flink::Bytes>("value");
     attempt_ = context.Attempt();
   }
   void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override {
     if (!seen_) Note();
-    std::string& value = value_.Mutable();
+    auto& value = value_.Mutable().data;
     if (value.empty()) {
       value.resize(bytes_);
       uint64_t x = static_cast<uint64_t>(number);
-      for (char& c : value) {
-        x = flink::benchmarks::Mix(x);
-        c = static_cast<char>('a' + x % 26);
-      }
+      for (auto& c : value) c = static_cast<std::remove_reference_t<decltype(c)>>(x = flink::benchmarks::Mix(x));
     } else {
-      value[static_cast<size_t>(number) % bytes_] = '.';
+      ++value[static_cast<size_t>(number) % bytes_];
     }
     out.Collect(number);
   }
@@ -115,7 +113,7 @@ class KeepBytes final : public flink::KeyedProcessFunction<int64_t, int64_t, int
   }
   size_t bytes_;
   std::string events_;
-  flink::ValueState<std::string> value_;
+  flink::ValueState<flink::Bytes> value_;
   int attempt_ = 0;
   bool seen_ = false;
 };
@@ -138,12 +136,13 @@ FLINK_JOB(env, args) {
   } else if (which == "keyed") {
     const bool is_zipf = parameters.Get("distribution", "uniform") == "zipf";
     auto zipf = std::make_shared<const Zipf>(is_zipf ? keys : 2, 0.99);
-    auto numbers = env.FromSequence(0, count - 1).Uid("source");
+    const int64_t loaded = parameters.Has("preload") ? static_cast<int64_t>(keys) : 0;
+    auto numbers = env.FromSequence(-loaded, count - 1).Uid("source");
     auto keyed = is_zipf ? numbers.Map([keys, zipf](int64_t i) {
-      return KeyedNumber(ZipfKey(static_cast<uint64_t>(i), keys, *zipf), 1);
+      return KeyedNumber(i < 0 ? -1 - i : ZipfKey(static_cast<uint64_t>(i), keys, *zipf), 1);
     })
                          : numbers.Map([keys](int64_t i) {
-      return KeyedNumber(UniformKey(static_cast<uint64_t>(i), keys), 1);
+      return KeyedNumber(i < 0 ? -1 - i : UniformKey(static_cast<uint64_t>(i), keys), 1);
     });
     keyed.KeyBy(&KeyedNumber::first).Process(RunningSum()).Uid("sum")
         .SinkTo(CheckedDiscard<int64_t>(result)).Uid("sink");

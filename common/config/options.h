@@ -111,6 +111,8 @@ inline constexpr ConfigOption kHeartbeatInterval{"heartbeat.interval", "10 s"};
 inline constexpr ConfigOption kHeartbeatTimeout{"heartbeat.timeout", "50 s"};
 /// Failed calls in a row that count as a lost peer; -1 disables.
 inline constexpr ConfigOption kHeartbeatRpcFailureThreshold{"heartbeat.rpc-failure-threshold", "2"};
+/// How long the task executors of a job may take to load it and be ready; then the attempt fails
+/// and the restart strategy decides. A job that waits for free slots during recovery waits on.
 inline constexpr ConfigOption kSlotRequestTimeout{"slot.request.timeout", "5 min"};
 inline constexpr ConfigOption kAskTimeout{"pekko.ask.timeout", "10 s"};
 

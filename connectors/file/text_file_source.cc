@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t kMinSplitBytes = 64 << 10;
 constexpr int64_t kSplitsPerSubtask = 4;
 constexpr size_t kBufferBytes = 256 << 10;
+/// A batch of lines does not grow much beyond this, however long they are.
+constexpr int64_t kMaxBatchBytes = 1 << 20;
 constexpr size_t kMaxLineBytes = size_t{1} << 30;
 /// Deeper trees are taken for a loop of symbolic links.
 constexpr int kMaxDepth = 64;
@@ -109,7 +111,11 @@ std::vector<TextFileSource::Split> TextFileSource::MakeSplits(int parallelism) c
   for (const InputFile& f : files) {
     const int64_t parts = (f.size + wanted - 1) / wanted;
     for (int64_t i = 0; i < parts; ++i) {
-      splits.push_back({f.path, f.size * i / parts, f.size * (i + 1) / parts});
+      // In this order the product stays in range for files of any size.
+      const int64_t whole = f.size / parts;
+      const int64_t rest = f.size % parts;
+      splits.push_back({f.path, whole * i + rest * i / parts,
+                        whole * (i + 1) + rest * (i + 1) / parts});
     }
   }
   return splits;
@@ -191,7 +197,8 @@ const char* TextFileSource::Reader::FindNewline() {
 }
 
 bool TextFileSource::Reader::Read(Batch<std::string>& out, size_t limit) {
-  for (; limit != 0 && split_.next < split_.end; --limit) {
+  const int64_t first = split_.next;
+  for (; limit != 0 && split_.next < split_.end && split_.next - first < kMaxBatchBytes; --limit) {
     const char* newline = FindNewline();
     const char* const begin = buffer_.data() + used_;
     const char* end = newline == nullptr ? buffer_.data() + filled_ : newline;

@@ -63,7 +63,7 @@ pid_of() {
 # record_directories <daemon> <n>: notes where the process keeps temporary files (it holds a lock file in each such
 # directory), so that they can be removed when it was killed and could not do so itself.
 record_directories() {
-  find "/proc/$(pid_of "$1" "$2")/fd" -lname '*/flink-cpp-tm-*/lock' -printf '%l\n' 2> /dev/null |
+  find "/proc/$(pid_of "$1" "$2")/fd" -lname '*/flink-cpp-*/lock' -printf '%l\n' 2> /dev/null |
     sed 's|/lock$||' > "$FLINK_PID_DIR/$1-$2.directories"
 }
 
@@ -72,7 +72,7 @@ forget() {
   local directory record="$FLINK_PID_DIR/$1-$2.directories"
   if [[ -s $record ]]; then
     while IFS= read -r directory; do
-      [[ $directory != */flink-cpp-tm-* ]] || rm -rf -- "$directory"
+      [[ $directory != */flink-cpp-* ]] || rm -rf -- "$directory"
     done < "$record"
   fi
   rm -rf -- "$(pid_file "$1" "$2")" "$FLINK_PID_DIR/$1-$2.conf" "$record"
@@ -179,7 +179,7 @@ await_ready() {
   local code=$?
   exec {descriptor}<&-
   if [[ $word == ready ]]; then
-    [[ $daemon != taskexecutor ]] || record_directories "$daemon" "$number"
+    record_directories "$daemon" "$number"
     return 0
   fi
   reason="it ended"

@@ -82,7 +82,11 @@ bool CountsAsFailure(CheckpointFailureReason reason) { return EntryOf(reason).co
 
 std::string FailureMessage(CheckpointFailureReason reason, std::string_view detail) {
   std::string text(detail);
-  if (!text.empty()) text += " Failure reason: ";
+  if (text.empty()) return std::string(MessageOf(reason));
+  if (text.back() != '.') text += '.';
+  // The detail names the file and what went wrong with it; the sentence would only blur that.
+  if (reason == CheckpointFailureReason::kIoException) return text;
+  text += " Failure reason: ";
   text += MessageOf(reason);
   return text;
 }

@@ -44,7 +44,8 @@ std::string_view NameOf(CheckpointFailureReason reason);
 bool IsPreFlight(CheckpointFailureReason reason);
 /// True for the reasons counted against execution.checkpointing.tolerable-failed-checkpoints.
 bool CountsAsFailure(CheckpointFailureReason reason);
-/// "<detail> Failure reason: <sentence>", or the sentence alone when there is no detail.
+/// "<detail>. Failure reason: <sentence>", the sentence alone when there is no detail, the detail
+/// alone for an I/O error.
 std::string FailureMessage(CheckpointFailureReason reason, std::string_view detail = {});
 
 }  // namespace flink::jobmanager

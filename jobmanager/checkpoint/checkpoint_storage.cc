@@ -31,6 +31,22 @@ bool IsBelow(const std::string& path, const std::string& directory) {
          path[directory.size()] == '/';
 }
 
+// The names of directories that may have been created just now. What the user owns above them may
+// be unreadable, which is no reason to refuse the job.
+void FsyncAbove(const std::string& directory) {
+  const std::string parent = io::DirectoryName(directory);
+  for (const std::string& above : {parent, io::DirectoryName(parent)}) {
+    IgnoreError(io::FsyncDirectory(above), "above what we own");
+  }
+}
+
+Status NoSavepointDirectory(const std::string& target_dir, const Status& cause) {
+  return MakeStatus(cause.code(),
+                    "Failed to create savepoint directory at {}: {}. Choose a directory that the "
+                    "JobManager and the TaskManagers can write.",
+                    target_dir, Message(cause));
+}
+
 const char* KindName(SnapshotKind kind) {
   switch (kind) {
     case SnapshotKind::kCheckpoint:
@@ -138,6 +154,8 @@ Status CheckpointStorage::Prepare() const {
   for (const char* name : {"shared", "taskowned"}) {
     RETURN_IF_ERROR(io::CreateDirectories(io::JoinPath(options_.directory, name)));
   }
+  RETURN_IF_ERROR(io::FsyncDirectory(options_.directory));
+  FsyncAbove(options_.directory);
   return io::ProbeWritable(options_.directory);
 }
 
@@ -157,9 +175,10 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
     return location;
   }
   const Status parsed = io::ParsePath(target_dir).status();
-  if (!parsed.ok()) return With(parsed, "Failed to create savepoint directory at {}", target_dir);
+  if (!parsed.ok()) return NoSavepointDirectory(target_dir, parsed);
   const std::string target = io::ParsePath(target_dir).value();
   Status last = io::CreateDirectories(target);
+  if (last.ok()) FsyncAbove(target);
   for (int i = 0; last.ok() && i < kMakeDirectoryAttempts; ++i) {
     std::string location = io::JoinPath(
         target, fmt::format("savepoint-{}-{}", options_.job.ToHex().substr(0, 6), RandomHex(12)));
@@ -167,8 +186,8 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
     last = io::CreateDirectories(location);
     if (last.ok()) return location;
   }
-  return With(last.ok() ? AlreadyExists("no free name was found") : last,
-              "Failed to create savepoint directory at {}", target_dir);
+  return NoSavepointDirectory(target_dir,
+                              last.ok() ? AlreadyExists("no free name was found") : last);
 }
 
 StatusOr<PersistedMetadata> CheckpointStorage::Persist(
@@ -254,7 +273,8 @@ Status CheckpointStorage::DeleteExclusiveFiles(const std::string& ack_bytes,
         if (!location.empty()) files.push_back(io::JoinPath(location, relative->path));
       } else if (const auto* file = std::get_if<snapshot::FileHandle>(&stream)) {
         const StatusOr<std::string> path = io::ParsePath(file->path);
-        if (path.ok() && shared.count(*path) == 0) files.push_back(*path);
+        const bool exclusive = path.ok() && !location.empty() && IsBelow(*path, location);
+        if (exclusive && shared.count(*path) == 0) files.push_back(*path);
       }
     });
   }

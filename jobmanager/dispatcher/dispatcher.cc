@@ -1,6 +1,7 @@
 #include "jobmanager/dispatcher/dispatcher.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <utility>
 
@@ -19,10 +20,13 @@ constexpr char kCheckpointException[] = "org.apache.flink.runtime.checkpoint.Che
 constexpr char kStopException[] =
     "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException";
 
-// The first of io.tmp.dirs; empty: the operating system's.
+// The first of io.tmp.dirs, else the operating system's.
 std::string TemporaryParent(const Configuration& configuration) {
   const std::string directories = configuration.GetString(options::kTmpDirectories);
-  return directories.substr(0, directories.find_first_of(",:;"));
+  std::string first = directories.substr(0, directories.find_first_of(",:;"));
+  if (!first.empty()) return first;
+  const char* variable = std::getenv("TMPDIR");
+  return variable != nullptr && *variable != '\0' ? variable : "/tmp";
 }
 
 OperationFailure JobNotFound(const JobId& job) {
@@ -33,12 +37,10 @@ OperationFailure JobNotFound(const JobId& job) {
 }  // namespace
 
 StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(Options options, Deps deps) {
-  const std::string parent = TemporaryParent(options.configuration);
-  if (!parent.empty()) {
-    const Status created = io::CreateDirectories(parent);
-    if (!created.ok()) return With(created, "{}", options::kTmpDirectories.key);
-  }
-  ASSIGN_OR_RETURN(io::TempDirectory work, io::TempDirectory::Create("flink-jobmanager", parent));
+  StatusOr<io::ProcessDirectory> created =
+      io::ProcessDirectory::Create("flink-cpp-jm", TemporaryParent(options.configuration));
+  if (!created.ok()) return With(created.status(), "{}", options::kTmpDirectories.key);
+  io::ProcessDirectory work = *std::move(created);
   for (const char* name : {"artifacts", "checkpoints"}) {
     RETURN_IF_ERROR(io::CreateDirectories(work.File(name)));
   }
@@ -49,7 +51,7 @@ StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(Options options, Deps d
                                                     std::move(artifacts), store_duration.count()));
 }
 
-Dispatcher::Dispatcher(Options options, Deps deps, io::TempDirectory work_directory,
+Dispatcher::Dispatcher(Options options, Deps deps, io::ProcessDirectory work_directory,
                        std::unique_ptr<ArtifactStore> artifacts, int64_t store_ms)
     : options_(std::move(options)),
       deps_(deps),
@@ -85,7 +87,6 @@ Mail Dispatcher::Guarded(std::function<void(Dispatcher&)> fn) const {
 // ---- TaskManagers -------------------------------------------------------------------------------
 
 void Dispatcher::OnRegistered(const TaskManagerInfo& info) {
-  LOG_INFO("TaskManager {} registered with {} slots.", info.id, info.slots);
   slots_.Register(info, deps_.clock->NowMs());
   OfferSlots();
 }
@@ -108,7 +109,6 @@ void Dispatcher::OnMessage(const std::string& task_manager_id, pbc::TaskManagerM
 }
 
 void Dispatcher::OnLost(const std::string& task_manager_id, const std::string& reason) {
-  LOG_WARN("TaskManager {} is lost: {}", task_manager_id, reason);
   slots_.Remove(task_manager_id);
   for (const auto& [id, job] : jobs_) job->OnTaskManagerLost(task_manager_id, reason);
   OfferSlots();

@@ -17,7 +17,7 @@
 #include "common/concurrency/mailbox.h"
 #include "common/concurrency/worker_pool.h"
 #include "common/config/configuration.h"
-#include "common/io/temp_directory.h"
+#include "common/io/process_directory.h"
 #include "flink/pb/cluster/v1/cluster.pb.h"
 #include "flink/pb/graph/v1/job_graph.pb.h"
 #include "jobmanager/checkpoint/job_store.h"
@@ -122,7 +122,7 @@ class Dispatcher : public TaskManagerListener {
     std::unique_ptr<CheckpointStatistics> checkpoints;
   };
 
-  Dispatcher(Options options, Deps deps, io::TempDirectory work_directory,
+  Dispatcher(Options options, Deps deps, io::ProcessDirectory work_directory,
              std::unique_ptr<ArtifactStore> artifacts, int64_t store_ms);
 
   /// A mail that does nothing once the dispatcher is gone.
@@ -137,7 +137,7 @@ class Dispatcher : public TaskManagerListener {
 
   const Options options_;
   const Deps deps_;
-  io::TempDirectory work_directory_;
+  io::ProcessDirectory work_directory_;
   std::unique_ptr<ArtifactStore> artifacts_;
   TaskManagerDirectory* task_managers_ = nullptr;
   SlotPool slots_;

@@ -16,6 +16,7 @@ using pb::cluster::v1::ExecutorCommand;
 using pb::cluster::v1::SnapshotTarget;
 
 constexpr size_t kRememberedLocations = 64;
+constexpr size_t kRememberedDiscards = 1000;
 
 SnapshotTarget::Kind KindToProto(SnapshotKind kind) {
   switch (kind) {
@@ -71,6 +72,8 @@ CheckpointDriver::CheckpointDriver(CheckpointCoordinatorOptions options,
 CheckpointDriver::~CheckpointDriver() {
   *self_ = nullptr;
   if (wakeup_ != 0) deps_.main->CancelTimer(wakeup_);
+  // The first one is on the pool already.
+  for (size_t i = 1; i < deletions_.size(); ++i) deps_.io->Submit(std::move(deletions_[i]));
 }
 
 int64_t CheckpointDriver::NowMs() {
@@ -174,6 +177,17 @@ void CheckpointDriver::OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& a
   event.op = *op;
   event.state = ack.state();
   Feed(std::move(event));
+}
+
+void CheckpointDriver::RemoveDiscardedAgain() {
+  if (discarded_.empty()) return;
+  Delete([locations = std::move(discarded_)] {
+    for (const std::string& location : locations) {
+      if (!io::Exists(location)) continue;
+      IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; it does no harm on disk");
+    }
+  });
+  discarded_.clear();
 }
 
 void CheckpointDriver::RemoveEmptyDirectories() {
@@ -342,6 +356,11 @@ bool CheckpointDriver::Execute(cp::DiscardCheckpoint& action) {
 
 bool CheckpointDriver::Execute(cp::DiscardPending& action) {
   if (action.location.empty()) return true;
+  const JobAttempt* attempt = deps_.host->CurrentAttempt();
+  if (attempt != nullptr && !attempt->AllGone()) {
+    discarded_.push_back(action.location);
+    if (discarded_.size() > kRememberedDiscards) discarded_.pop_front();
+  }
   Delete([location = action.location] {
     IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
   });

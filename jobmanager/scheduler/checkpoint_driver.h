@@ -40,8 +40,8 @@ class CheckpointDriverHost {
 };
 
 /// Threading: main thread; blocking file work runs on the pool. Ownership: host, mailbox, pool,
-/// clock and store must outlive it; work that is still on the pool when it goes does its deletions
-/// and reports to nobody.
+/// clock and store must outlive it; deletions that are left when it goes are still done, and
+/// reported to nobody.
 class CheckpointDriver {
  public:
   struct Deps {
@@ -72,6 +72,9 @@ class CheckpointDriver {
   void OnDecline(const pb::cluster::v1::CheckpointDecline& decline);
   void OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& ack);
 
+  /// The executors have gone: deletes once more the directories of attempts that were discarded
+  /// while tasks may still have been writing into them.
+  void RemoveDiscardedAgain();
   /// After Shutdown was fed: removes the directories of the job that are empty by then.
   void RemoveEmptyDirectories();
   /// No file work is under way and the coordinator waits for none.
@@ -120,6 +123,7 @@ class CheckpointDriver {
   RequestId last_request_ = 0;
   std::map<RequestId, Answer> answers_;
   std::map<CheckpointId, std::string> locations_;  // Of attempts that have one, newest few.
+  std::deque<std::string> discarded_;              // While executors ran, newest few.
   int running_io_ = 0;
   std::deque<std::function<void()>> deletions_;  // The first one runs.
   /// Null once the driver is gone; read on the main thread only.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/config/options.h"
 #include "common/io/file_system.h"
 #include "jobmanager/scheduler/job_master.h"
 
@@ -58,15 +59,42 @@ void JobMaster::TryToPlace() {
   phase_ = Phase::kActive;
   attempt_->Place(job_.id, shares, NowMs());
   StartExecutors();
-  if (phase_ == Phase::kActive && !state_loaded_) LoadState();
+  if (phase_ != Phase::kActive) return;
+  start_timer_ = deps_.main->PostAfter(
+      std::chrono::milliseconds(options_.executor_start_timeout_ms), Guarded([](JobMaster& self) {
+        self.start_timer_ = 0;
+        self.OnStartTimeout();
+      }));
+  if (!state_loaded_) LoadState();
+}
+
+void JobMaster::StopStartTimer() {
+  if (start_timer_ != 0) deps_.main->CancelTimer(start_timer_);
+  start_timer_ = 0;
+}
+
+void JobMaster::OnStartTimeout() {
+  if (phase_ != Phase::kActive || attempt_->AllReady()) return;
+  Failure failure;
+  std::string late;
+  for (const auto& [task_manager, executor] : attempt_->executors()) {
+    if (!executor.data_address.empty()) continue;
+    if (failure.task_manager_id.empty()) failure.task_manager_id = task_manager;
+    late += (late.empty() ? "" : ", ") + task_manager;
+  }
+  failure.message = fmt::format(
+      "The task executor on {} was not ready within {} ms. Its log says what it was doing; {} sets "
+      "the time.",
+      late, options_.executor_start_timeout_ms, options::kSlotRequestTimeout.key);
+  failure.class_name = "org.apache.flink.runtime.jobmaster.JobMasterException";
+  FailAttempt(failure);
 }
 
 void JobMaster::StartExecutors() {
   std::string token;
   for (int i = 0; i < kTokenBytes; ++i) token += static_cast<char>(random_());
-  // A failure below changes the attempt, so that this loop works on a copy.
-  const std::map<std::string, AttemptExecutor> executors = attempt_->executors();
-  for (const auto& [task_manager, executor] : executors) {
+  std::vector<std::string> lost;
+  for (const auto& [task_manager, executor] : attempt_->executors()) {
     pbc::JobManagerMessage message;
     auto* start = message.mutable_start_executor();
     start->set_library_digest(job_.library_digest);
@@ -86,9 +114,11 @@ void JobMaster::StartExecutors() {
                                        static_cast<uint64_t>(share.slots));
     settings->set_slots(share.slots);
     settings->set_data_token(token);
-    if (deps_.send(task_manager, std::move(message))) continue;
+    if (!deps_.send(task_manager, std::move(message))) lost.push_back(task_manager);
+  }
+  // Only now: a failure stops all executors, and one that was never started would not answer.
+  for (const std::string& task_manager : lost) {
     OnTaskManagerLost(task_manager, fmt::format("TaskManager {} is not connected.", task_manager));
-    if (phase_ != Phase::kActive) return;
   }
 }
 
@@ -137,6 +167,7 @@ void JobMaster::LoadState() {
 void JobMaster::DeployWhenReady() {
   if (phase_ != Phase::kActive || deployed_ || !state_loaded_ || !attempt_->AllReady()) return;
   deployed_ = true;
+  StopStartTimer();
   for (const auto& [task_manager, executor] : attempt_->executors()) {
     pbc::ExecutorCommand command;
     *command.mutable_deploy() =
@@ -305,7 +336,7 @@ void JobMaster::OnExecutorExited(const std::string& task_manager_id,
   AttemptExecutor* executor = attempt_->FindExecutor(task_manager_id);
   if (executor == nullptr || executor->gone) return;
   MarkGone(*executor);
-  if (phase_ == Phase::kActive) {
+  if (phase_ == Phase::kActive && !AllFinishedOn(task_manager_id)) {
     Failure failure;
     failure.message =
         exited.message().empty()
@@ -329,7 +360,7 @@ void JobMaster::OnTaskManagerLost(const std::string& task_manager_id, const std:
   AttemptExecutor* executor = attempt_->FindExecutor(task_manager_id);
   if (executor == nullptr || executor->gone) return;
   MarkGone(*executor);
-  if (phase_ == Phase::kActive) {
+  if (phase_ == Phase::kActive && !AllFinishedOn(task_manager_id)) {
     Failure failure;
     failure.message = reason;
     failure.class_name = "org.apache.flink.runtime.jobmaster.JobMasterException";
@@ -342,6 +373,17 @@ void JobMaster::OnTaskManagerLost(const std::string& task_manager_id, const std:
 void JobMaster::MarkGone(AttemptExecutor& executor) {
   executor.gone = true;
   deps_.slots->Release(job_.id, executor.share.task_manager_id);
+}
+
+bool JobMaster::AllFinishedOn(const std::string& task_manager_id) const {
+  if (!deployed_) return false;
+  for (const VertexDetails& vertex : attempt_->vertices()) {
+    for (const SubtaskDetails& subtask : vertex.subtasks) {
+      const bool there = subtask.task_manager_id == task_manager_id;
+      if (there && subtask.state != ExecutionState::kFinished) return false;
+    }
+  }
+  return true;
 }
 
 // ---- Failure ------------------------------------------------------------------------------------
@@ -454,11 +496,15 @@ void JobMaster::SendStop(int64_t grace_ms) {
 
 void JobMaster::KillExecutors() {
   if (attempt_ != nullptr && !attempt_->AllGone()) SendStop(0);
+  checkpoint::Shutdown shutdown;
+  shutdown.status = JobStatus::kSuspended;
+  driver_->Feed(shutdown);
 }
 
 void JobMaster::StopAttempt(Next next, int64_t grace_ms) {
   phase_ = Phase::kStopping;
   next_ = next;
+  StopStartTimer();
   attempt_->CancelAll(/*gone=*/false, NowMs());
   SendStop(grace_ms);
   ContinueWhenStopped();
@@ -476,6 +522,7 @@ void JobMaster::ContinueWhenStopped() {
   } else if (next_ == Next::kFail) {
     End(JobStatus::kFailed);
   } else {
+    driver_->RemoveDiscardedAgain();
     phase_ = Phase::kBackingOff;
     const int64_t delay = std::max<int64_t>(0, restart_at_ms_ - NowMs());
     restart_timer_ =

@@ -92,6 +92,7 @@ JobMaster::JobMaster(SubmittedJob job, Configuration configuration, JobOptions o
 JobMaster::~JobMaster() {
   *self_ = nullptr;
   if (restart_timer_ != 0) deps_.main->CancelTimer(restart_timer_);
+  StopStartTimer();
 }
 
 Mail JobMaster::Guarded(std::function<void(JobMaster&)> fn) const {
@@ -311,6 +312,7 @@ void JobMaster::End(JobStatus status) {
   checkpoint::Shutdown shutdown;
   shutdown.status = status;
   driver_->Feed(shutdown);
+  driver_->RemoveDiscardedAgain();
   driver_->RemoveEmptyDirectories();
 }
 

@@ -85,7 +85,8 @@ class JobMaster : private CheckpointDriverHost {
   void OnTaskManagerLost(const std::string& task_manager_id, const std::string& reason);
   /// Slots may be free; only a job that waits for them looks.
   void OnSlotsFree();
-  /// The JobManager goes down: tells the TaskManagers to kill the executors.
+  /// The JobManager goes down: tells the TaskManagers to kill the executors and deletes what
+  /// snapshots in progress have written. To be destroyed next.
   void KillExecutors();
 
   const JobId& id() const { return job_.id; }
@@ -150,6 +151,8 @@ class JobMaster : private CheckpointDriverHost {
   void StartAttempt(int number);
   void TryToPlace();
   void StartExecutors();
+  void StopStartTimer();
+  void OnStartTimeout();
   void LoadState();
   void DeployWhenReady();
   void OnTaskState(const std::string& task_manager_id,
@@ -164,6 +167,8 @@ class JobMaster : private CheckpointDriverHost {
   void StopAttempt(Next next, int64_t grace_ms);
   void SendStop(int64_t grace_ms);
   void MarkGone(AttemptExecutor& executor);
+  /// Every task there has committed and ended, so that its executor may go before the others'.
+  bool AllFinishedOn(const std::string& task_manager_id) const;
   void ContinueWhenStopped();
   std::string TaskName(const SubtaskRef& ref) const;
 
@@ -195,6 +200,7 @@ class JobMaster : private CheckpointDriverHost {
   bool end_of_data_reported_ = false;
   int64_t restart_at_ms_ = 0;
   Mailbox::TimerId restart_timer_ = 0;
+  Mailbox::TimerId start_timer_ = 0;  // Until all executors must be ready.
   int64_t restarts_ = 0;
   std::vector<ExceptionEntry> exceptions_;  // Newest first.
   std::optional<ExceptionEntry> failure_;

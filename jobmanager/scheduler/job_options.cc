@@ -82,6 +82,8 @@ StatusOr<JobOptions> JobOptions::FromConfiguration(const Configuration& configur
     ASSIGN_OR_RETURN(options.cancellation_timeout_ms,
                      Milliseconds(configuration, options::kTaskCancellationTimeout));
   }
+  ASSIGN_OR_RETURN(options.executor_start_timeout_ms,
+                   Milliseconds(configuration, options::kSlotRequestTimeout));
   ASSIGN_OR_RETURN(const int64_t parallelism, configuration.GetInt(options::kDefaultParallelism));
   options.default_parallelism = static_cast<int>(parallelism);
   ASSIGN_OR_RETURN(options.object_reuse, configuration.GetBool(options::kObjectReuse));

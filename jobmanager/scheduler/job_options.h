@@ -27,6 +27,8 @@ struct JobOptions {
   /// when task.cancellation.timeout is not configured: our tasks run in a process of their own, so
   /// killing is safe.
   int64_t cancellation_timeout_ms = 5000;
+  /// How long the executors of an attempt may take until all are ready; then the attempt fails.
+  int64_t executor_start_timeout_ms = 300'000;
   int default_parallelism = 1;
   bool object_reuse = false;
   size_t exception_history_size = 16;

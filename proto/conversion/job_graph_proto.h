@@ -13,8 +13,9 @@ namespace flink::graph {
 pb::graph::v1::JobGraph ToProto(const JobGraph& graph);
 
 /// Checks what a receiver relies on: ids of 16 bytes, parallelism within 1..max parallelism,
-/// max parallelism within 1..32768, edges that lead from an earlier vertex to a later one, known ship
-/// strategies, and that the digest is that of the content. kInvalidArgument names what is wrong.
+/// max parallelism within 1..32768, edges that lead from an earlier vertex to a later one, known
+/// ship strategies. kInvalidArgument names what is wrong. The digest is for the executors to
+/// compare.
 StatusOr<JobGraph> FromProto(const pb::graph::v1::JobGraph& message);
 
 }  // namespace flink::graph

@@ -26,6 +26,9 @@ StatusOr<LoadedJob> LoadJobLibrary(const ::flink::pb::cluster::v1::ExecutorSetti
   LoadedJob job;
   ASSIGN_OR_RETURN(job.stream_graph,
                    library.Describe(arguments, config.GetString(kWorkingDirectoryKey, "")));
+  // The client has put into the job's configuration what it built the graph with.
+  ASSIGN_OR_RETURN(const bool chaining, config.GetBool(options::kOperatorChaining));
+  job.stream_graph.chaining = job.stream_graph.chaining && chaining;
   graph::JobGraphOptions graph_options;
   graph_options.default_parallelism = settings.default_parallelism();
   ASSIGN_OR_RETURN(const int64_t max_parallelism, config.GetInt(options::kMaxParallelism));

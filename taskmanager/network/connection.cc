@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "taskmanager/network/credit.h"
+
 namespace flink::taskmanager {
 namespace {
 
@@ -30,14 +32,29 @@ BufferWriter Connection::TakeBuffer() {
   return buffer;
 }
 
-void Connection::Enqueue(BufferWriter frame) {
+void Connection::Enqueue(BufferWriter frame, bool more_expected) {
   {
     std::lock_guard lock(mutex_);
     if (closed_for_senders_) return;
+    pending_bytes_ += frame.size();
     pending_.push_back(std::move(frame));
     if (write_posted_) return;
+    if (more_expected && pending_bytes_ < static_cast<size_t>(kAnnounceBytes)) return;
     write_posted_ = true;
   }
+  PostWrite();
+}
+
+void Connection::Announce() {
+  {
+    std::lock_guard lock(mutex_);
+    if (write_posted_ || pending_.empty()) return;
+    write_posted_ = true;
+  }
+  PostWrite();
+}
+
+void Connection::PostWrite() {
   asio::post(*io_, [self = shared_from_this()] {
     self->TakePending();
     if (self->may_write_ && !self->writing_) self->Write();
@@ -106,8 +123,9 @@ void Connection::OnReadable() {
     if (n == 0) {
       return End(peer_said_goodbye_ ? OkStatus() : Unavailable("the connection was closed"));
     }
-    if (!Consume(static_cast<size_t>(n))) return;
+    if (!Consume(static_cast<size_t>(n))) return handler_.OnReadTurnOver();
   }
+  handler_.OnReadTurnOver();
   WaitReadable();
 }
 
@@ -164,6 +182,7 @@ bool Connection::FinishReceivedFrame() {
 void Connection::TakePending() {
   std::lock_guard lock(mutex_);
   write_posted_ = false;
+  pending_bytes_ = 0;
   for (BufferWriter& frame : pending_) outgoing_.push_back(std::move(frame));
   pending_.clear();
 }

@@ -34,6 +34,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     virtual ~Handler() = default;
     /// A verified frame. An error ends the connection.
     virtual Status OnFrame(Connection& connection, const FrameHeader& header, FrameBytes payload) = 0;
+    /// All that had arrived has been handed over.
+    virtual void OnReadTurnOver() = 0;
     virtual void OnClosed(Connection& connection, const Status& reason) = 0;
   };
 
@@ -42,8 +44,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// An empty buffer, mostly one that was used before.
   BufferWriter TakeBuffer();
-  /// Sends a finished frame after those enqueued before.
-  void Enqueue(BufferWriter frame);
+  /// Sends a finished frame after those enqueued before. With `more_expected` it may wait for company until Announce.
+  void Enqueue(BufferWriter frame, bool more_expected = false);
+  /// Sends what waits for company.
+  void Announce();
 
   StreamSocket& socket() { return socket_; }
   /// The peer's executor id; of an accepted connection known after its greeting.
@@ -67,6 +71,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// False: the connection has ended.
   bool Consume(size_t bytes);
   bool FinishReceivedFrame();
+  void PostWrite();
   void TakePending();
   void Write();
   void WaitWritable();
@@ -97,6 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::mutex mutex_;
   std::vector<BufferWriter> pending_;   // guarded by mutex_
+  size_t pending_bytes_ = 0;            // guarded by mutex_
   std::vector<BufferWriter> free_;      // guarded by mutex_
   bool write_posted_ = false;           // guarded by mutex_
   bool closed_for_senders_ = false;     // guarded by mutex_

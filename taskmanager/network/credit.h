@@ -46,9 +46,11 @@ class OutputCredit final : public CreditReturn {
 
 /// What an element costs beyond its records.
 inline constexpr int64_t kElementOverheadBytes = 64;
-/// A consumer in another process returns credit in portions of this size. Windows are several times larger, so that
-/// a producer never waits for a portion that is not full.
-inline constexpr int64_t kCreditPortionBytes = 32 << 10;
+/// A consumer in another process returns credit in portions of this size. Windows are larger, so that a producer never
+/// waits for a portion that is not full.
+inline constexpr int64_t kCreditPortionBytes = 64 << 10;
+/// A fast producer tells the other side of its batches in portions of this size.
+inline constexpr int64_t kAnnounceBytes = 64 << 10;
 
 /// The window of each channel of an exchange with this many channels per producer.
 inline int64_t ChannelWindowBytes(int channels) {

@@ -66,6 +66,7 @@ class ExchangeNetwork::Io final : public Connection::Handler {
   void Shutdown();
 
   Status OnFrame(Connection& connection, const FrameHeader& header, FrameBytes payload) override;
+  void OnReadTurnOver() override;
   void OnClosed(Connection& connection, const Status& reason) override;
 
  private:
@@ -99,6 +100,7 @@ class ExchangeNetwork::Io final : public Connection::Handler {
   std::string socket_file_;
   std::unordered_map<uint64_t, Input> inputs_;
   std::unordered_map<uint64_t, std::shared_ptr<OutputCredit>> outputs_;
+  std::vector<std::shared_ptr<InputGate>> to_announce_;  // fed in this turn of reading
   std::map<std::string, Peer> peers_;  // by executor id; those we send to
   std::vector<std::shared_ptr<Connection>> accepted_;
   bool started_ = false;
@@ -274,6 +276,11 @@ Status ExchangeNetwork::Io::OnFrame(Connection& connection, const FrameHeader& h
   }
 }
 
+void ExchangeNetwork::Io::OnReadTurnOver() {
+  for (const auto& gate : to_announce_) gate->Announce();
+  to_announce_.clear();
+}
+
 Status ExchangeNetwork::Io::OnHello(Connection& connection, std::string_view payload) {
   ASSIGN_OR_RETURN(const Hello hello, DecodeHello(payload));
   if (hello.job_id != options_.self.job_id || hello.attempt != options_.self.attempt ||
@@ -313,7 +320,10 @@ Status ExchangeNetwork::Io::OnElement(Connection& connection, const FrameHeader&
   }
   ++input.next_sequence;
   ASSIGN_OR_RETURN(StreamElement element, ElementOfFrame(header, std::move(payload)));
-  input.gate->Push(input.channel, std::move(element));
+  input.gate->Push(input.channel, std::move(element), true);
+  if (std::find(to_announce_.begin(), to_announce_.end(), input.gate) == to_announce_.end()) {
+    to_announce_.push_back(input.gate);
+  }
   return OkStatus();
 }
 
@@ -360,6 +370,7 @@ void ExchangeNetwork::Io::Shutdown() {
   thread_.join();
   inputs_.clear();
   outputs_.clear();
+  to_announce_.clear();
   peers_.clear();
   accepted_.clear();
   if (!socket_file_.empty()) ::unlink(socket_file_.c_str());

@@ -1,5 +1,7 @@
 #include "taskmanager/network/input_gate.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 
 namespace flink::taskmanager {
@@ -13,20 +15,31 @@ void InputGate::SetCreditReturn(int channel, std::shared_ptr<CreditReturn> credi
   channels_[static_cast<size_t>(channel)].credit = std::move(credit);
 }
 
-void InputGate::Push(int channel, StreamElement element) {
+void InputGate::Push(int channel, StreamElement element, bool more_expected) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (closed_) return;
     Channel& c = channels_[static_cast<size_t>(channel)];
+    unannounced_bytes_ += std::max<int64_t>(element.cost, 1);
     c.queue.push_back(std::move(element));
     if (!c.listed && !c.blocked) {
       c.listed = true;
-      wake = ready_.empty();
       ready_.push_back(channel);
     }
+    wake = !more_expected || unannounced_bytes_ >= kAnnounceBytes;
+    if (wake) unannounced_bytes_ = 0;
   }
   if (wake) consumer_->Wake();
+}
+
+void InputGate::Announce() {
+  {
+    std::lock_guard lock(mutex_);
+    if (unannounced_bytes_ == 0) return;
+    unannounced_bytes_ = 0;
+  }
+  consumer_->Wake();
 }
 
 std::optional<InputGate::Polled> InputGate::Poll() {

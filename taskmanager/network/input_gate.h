@@ -34,7 +34,11 @@ class InputGate {
   void SetCreditReturn(int channel, std::shared_ptr<CreditReturn> credit);
   int channel_count() const { return static_cast<int>(channels_.size()); }
 
-  void Push(int channel, StreamElement element);
+  /// With `more_expected` the consumer is not woken before kAnnounceBytes have come or the producer says Announce: waking a
+  /// thread costs more than processing a batch.
+  void Push(int channel, StreamElement element, bool more_expected = false);
+  /// Wakes the consumer if something was pushed of which it was not told. Any thread.
+  void Announce();
 
   /// The next element of a channel that is not blocked; its credit has been returned.
   std::optional<Polled> Poll();
@@ -58,6 +62,7 @@ class InputGate {
   std::mutex mutex_;
   std::deque<Channel> channels_;
   std::deque<int> ready_;  // channels with elements that are not blocked
+  int64_t unannounced_bytes_ = 0;
   bool closed_ = false;
 };
 

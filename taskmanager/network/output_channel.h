@@ -17,8 +17,10 @@ namespace flink::taskmanager {
 class OutputChannel {
  public:
   virtual ~OutputChannel() = default;
-  /// Returns the bytes that the element takes.
-  virtual int64_t Send(StreamElement element) = 0;
+  /// Returns the bytes that the element takes. With `more_expected` the receiver may learn of it late; see Announce.
+  virtual int64_t Send(StreamElement element, bool more_expected = false) = 0;
+  /// Nothing more follows soon: the receiver must learn of all that was sent.
+  virtual void Announce() = 0;
 };
 
 /// To a task of the same process: batches are moved into its gate.
@@ -28,14 +30,15 @@ class LocalOutputChannel final : public OutputChannel {
                      std::shared_ptr<OutputCredit> credit)
       : gate_(std::move(gate)), channel_(channel), credit_(std::move(credit)) {}
 
-  int64_t Send(StreamElement element) override {
+  int64_t Send(StreamElement element, bool more_expected = false) override {
     element.cost = kElementOverheadBytes +
                    (element.batch ? static_cast<int64_t>(element.batch->MemoryBytes()) : 0);
     const int64_t cost = element.cost;
     credit_->Take(cost);
-    gate_->Push(channel_, std::move(element));
+    gate_->Push(channel_, std::move(element), more_expected);
     return cost;
   }
+  void Announce() override { gate_->Announce(); }
 
  private:
   const std::shared_ptr<InputGate> gate_;

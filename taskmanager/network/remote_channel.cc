@@ -21,7 +21,7 @@ FrameType TypeOf(StreamElement::Kind kind) {
 
 }  // namespace
 
-int64_t RemoteOutputChannel::Send(StreamElement element) {
+int64_t RemoteOutputChannel::Send(StreamElement element, bool more_expected) {
   BufferWriter frame = connection_->TakeBuffer();
   BeginFrame(frame);
   FrameHeader header;
@@ -41,7 +41,7 @@ int64_t RemoteOutputChannel::Send(StreamElement element) {
   }
   const int64_t cost = static_cast<int64_t>(frame.size()) + kElementOverheadBytes;
   credit_->Take(cost);
-  connection_->Enqueue(std::move(frame));
+  connection_->Enqueue(std::move(frame), more_expected);
   return cost;
 }
 

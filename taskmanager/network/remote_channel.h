@@ -20,7 +20,8 @@ class RemoteOutputChannel final : public OutputChannel {
                       std::shared_ptr<OutputCredit> credit)
       : connection_(std::move(connection)), channel_id_(channel_id), credit_(std::move(credit)) {}
 
-  int64_t Send(StreamElement element) override;
+  int64_t Send(StreamElement element, bool more_expected) override;
+  void Announce() override { connection_->Announce(); }
 
  private:
   const std::shared_ptr<Connection> connection_;

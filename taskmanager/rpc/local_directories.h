@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "common/io/temp_directory.h"
+#include "common/io/process_directory.h"
 
 namespace flink::taskmanager {
 
@@ -18,9 +18,6 @@ class LocalDirectories {
   /// No parents: $TMPDIR, else /tmp. First removes what TaskManagers that are gone left below
   /// `parents`.
   static StatusOr<LocalDirectories> Create(std::vector<std::string> parents);
-  ~LocalDirectories();
-  LocalDirectories(LocalDirectories&& other) noexcept;
-  LocalDirectories& operator=(LocalDirectories&&) = delete;
 
   /// For job libraries.
   std::string ArtifactDirectory() const;
@@ -30,10 +27,8 @@ class LocalDirectories {
 
  private:
   LocalDirectories() = default;
-  Status Add(const std::string& parent);
 
-  std::vector<io::TempDirectory> roots_;
-  std::vector<int> locks_;
+  std::vector<io::ProcessDirectory> roots_;
   size_t next_ = 0;
 };
 

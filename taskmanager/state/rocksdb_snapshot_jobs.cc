@@ -22,6 +22,7 @@ void RocksDbKeyedStateBackend::RunOnPool(Mail work) {
 void RocksDbKeyedStateBackend::RunNextFlush() {
   while (true) {
     FlushJob job;
+    Status status;
     {
       std::lock_guard lock(mutex_);
       if (queue_.empty()) {
@@ -31,8 +32,10 @@ void RocksDbKeyedStateBackend::RunNextFlush() {
       }
       job = std::move(queue_.front());
       queue_.pop_front();
+      status = flush_failure_;
     }
-    const Status status = RunFlush(job);
+    // Behind a failed flush the store lacks rows: a snapshot of it would be a wrong one.
+    if (status.ok()) status = RunFlush(job);
     if (job.snapshot.has_value()) {
       if (status.ok())
         Capture(std::move(*job.snapshot));

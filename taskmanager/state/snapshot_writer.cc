@@ -18,6 +18,12 @@ std::string RandomUuid() {
                      high & 0xffff, low >> 48, low & 0xffffffffffffull);
 }
 
+SnapshotWriter::~SnapshotWriter() {
+  for (const std::string& path : written_shared_) {
+    IgnoreError(io::RemoveFile(path), "the snapshot failed, and its error says why");
+  }
+}
+
 Status SnapshotWriter::Record(const std::string& path, const std::string& key, int64_t size) {
   ASSIGN_OR_RETURN(const uint64_t checksum, io::Checksum64OfFile(path));
   result_.checksums[key] = checksum;
@@ -57,9 +63,13 @@ StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string&
   const std::string path =
       io::JoinPath(shared ? request_.shared_directory : request_.exclusive_directory, name);
   ASSIGN_OR_RETURN(const bool linked, io::LinkOrCopy(source, path));
+  if (shared) {
+    written_shared_.push_back(path);
+  } else {
+    wrote_exclusive_ = true;
+  }
   // RocksDB syncs table files when it writes them, but not the small ones.
   if (linked) RETURN_IF_ERROR(io::FsyncFile(path));
-  (shared ? wrote_shared_ : wrote_exclusive_) = true;
   RETURN_IF_ERROR(Record(path, shared ? path : name, size));
   if (!shared) return snapshot::RelativeFileHandle{name, size};
   result_.shared_files.push_back(path);
@@ -91,7 +101,8 @@ void SnapshotWriter::AddReused(const snapshot::FileHandle& handle) {
 
 Status SnapshotWriter::Finish(KeyedSnapshotResult* result) {
   if (wrote_exclusive_) RETURN_IF_ERROR(io::FsyncDirectory(request_.exclusive_directory));
-  if (wrote_shared_) RETURN_IF_ERROR(io::FsyncDirectory(request_.shared_directory));
+  if (!written_shared_.empty()) RETURN_IF_ERROR(io::FsyncDirectory(request_.shared_directory));
+  written_shared_.clear();
   result_.handle = std::move(result->handle);
   *result = std::move(result_);
   return OkStatus();

@@ -22,6 +22,10 @@ class SnapshotWriter {
  public:
   SnapshotWriter(const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes)
       : request_(request), inline_threshold_(inline_threshold_bytes) {}
+  /// Removes what was written to the shared directory, unless Finish succeeded: nobody will name it.
+  ~SnapshotWriter();
+  SnapshotWriter(const SnapshotWriter&) = delete;
+  SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
   /// A file of the exclusive scope with these bytes, or an inline handle.
   StatusOr<snapshot::StreamStateHandle> AddBytes(std::string bytes);
@@ -43,8 +47,8 @@ class SnapshotWriter {
   KeyedSnapshotRequest request_;
   uint64_t inline_threshold_;
   KeyedSnapshotResult result_;
+  std::vector<std::string> written_shared_;
   bool wrote_exclusive_ = false;
-  bool wrote_shared_ = false;
 };
 
 /// Local file name -> where a checkpoint has it.

@@ -3,6 +3,11 @@
 #include "flink/key_group.h"
 
 namespace flink::taskmanager {
+namespace {
+
+constexpr std::chrono::microseconds kQuickSuccession(100);
+
+}  // namespace
 
 ExchangeOutput::ExchangeOutput(OutputDeployment deployment, int subtask, TaskCounters& counters)
     : channels_(std::move(deployment.channels)),
@@ -22,9 +27,17 @@ ExchangeOutput::ExchangeOutput(OutputDeployment deployment, int subtask, TaskCou
 
 void ExchangeOutput::Write(int channel, std::unique_ptr<BatchBase> batch) {
   TaskCounters::Add(counters_.records_out, static_cast<int64_t>(batch->size()));
-  const int64_t bytes =
-      channels_[static_cast<size_t>(channel)]->Send(StreamElement::Records(std::move(batch)));
+  // Who writes batches in quick succession lets receivers sleep until several have come; a slow one has each seen at once.
+  const auto now = std::chrono::steady_clock::now();
+  const bool more_expected = now - last_write_ < kQuickSuccession;
+  last_write_ = now;
+  const int64_t bytes = channels_[static_cast<size_t>(channel)]->Send(
+      StreamElement::Records(std::move(batch)), more_expected);
   TaskCounters::Add(counters_.bytes_out, bytes);
+}
+
+void ExchangeOutput::Announce() {
+  for (const auto& channel : channels_) channel->Announce();
 }
 
 void ExchangeOutput::ProcessWatermark(int64_t watermark_ms) {

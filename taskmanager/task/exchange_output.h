@@ -5,6 +5,7 @@
 ///
 /// Threading: the task's thread. Owned by the operator chain.
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -23,7 +24,12 @@ class ExchangeOutput final : public InputPort, public ChannelWriter {
   void ProcessIdle(bool idle) override;
   /// Idempotent. Sends kMaxWatermark first unless that was the last watermark.
   void EndOfInput() override;
-  void Flush() override { writer_->FlushBatches(); }
+  void Flush() override {
+    writer_->FlushBatches();
+    Announce();
+  }
+  /// Nothing more will be sent soon.
+  void Announce();
 
   int channel_count() const override { return static_cast<int>(channels_.size()); }
   void Write(int channel, std::unique_ptr<BatchBase> batch) override;
@@ -39,6 +45,7 @@ class ExchangeOutput final : public InputPort, public ChannelWriter {
   std::unique_ptr<RecordWriter> writer_;
   int64_t last_watermark_ms_ = kMinWatermark;
   bool ended_ = false;
+  std::chrono::steady_clock::time_point last_write_;
 };
 
 }  // namespace flink::taskmanager

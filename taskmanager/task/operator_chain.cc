@@ -229,6 +229,10 @@ void OperatorChain::Flush() {
   }
 }
 
+void OperatorChain::AnnounceOutputs() {
+  for (const auto& output : outputs_) output->Announce();
+}
+
 void OperatorChain::EmitFromSource(int64_t watermark_ms) {
   if (source_ == nullptr || source_->output() == nullptr) return;
   Call(0, [&] { source_->output()->EmitWatermark(watermark_ms); });

@@ -73,6 +73,8 @@ class OperatorChain {
 
   /// Sends on everything that is held back to fill batches.
   void Flush();
+  /// The task will wait for credit: receivers must learn of all that was sent.
+  void AnnounceOutputs();
   void EmitFromSource(int64_t watermark_ms);
   /// After the end of the head's inputs: every exchange says so too, whatever the operators did.
   void EndOutputs();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/logging.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/operator_state_stream.h"
@@ -100,6 +101,8 @@ void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
     for (std::string& file : result->shared_files) p.message.add_shared_files(std::move(file));
     for (const auto& [file, checksum] : result->checksums) {
       (*p.message.mutable_checksums())[file] = checksum;
+      // The key of a shared file is its path, that of another one its name.
+      if (file.front() == '/') self->written_shared_files_.push_back(file);
     }
     self->written_bytes_ += result->written_bytes;
     self->PartDone(OkStatus());
@@ -111,8 +114,19 @@ void SubtaskSnapshot::Seal() { PartDone(OkStatus()); }
 void SubtaskSnapshot::PartDone(const Status& status) {
   if (status_.ok()) status_ = status;
   --pending_;
-  if (pending_ > 0 || done_ == nullptr) return;
-  Finish();
+  if (pending_ > 0) return;
+  if (done_ == nullptr || !status_.ok()) DiscardSharedFiles();
+  if (done_ != nullptr) Finish();
+}
+
+void SubtaskSnapshot::DiscardSharedFiles() {
+  if (written_shared_files_.empty()) return;
+  auto remove = [files = std::exchange(written_shared_files_, {})] {
+    for (const std::string& file : files) {
+      if (Status status = io::RemoveFile(file); !status.ok()) LOG_WARN("{}", Message(status));
+    }
+  };
+  if (environment_.io_pool == nullptr || !environment_.io_pool->Submit(remove)) remove();
 }
 
 void SubtaskSnapshot::Finish() {

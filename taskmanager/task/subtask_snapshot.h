@@ -4,7 +4,8 @@
 ///
 /// Threading: every method on the task's thread; files are written by the I/O pool, results come back as mail.
 /// Ownership: shared by the task and the parts that are under way. Abandon makes late parts do nothing.
-/// Errors: the first failed part ends the snapshot with its status.
+/// Errors: the first failed part ends the snapshot with its status. Of a snapshot that was abandoned or failed, the files
+/// in the shared directory are deleted here, because no acknowledgement will name them.
 
 #include <cstdint>
 #include <functional>
@@ -50,6 +51,7 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   void WriteListStates(size_t part, std::vector<OperatorListState> list_states);
   void PartDone(const Status& status);
   void Finish();
+  void DiscardSharedFiles();
 
   const TaskEnvironment& environment_;
   const std::shared_ptr<TaskInbox> inbox_;
@@ -61,6 +63,7 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   std::vector<Part> parts_;
   int pending_ = 1;  // parts under way, and Seal
   int64_t written_bytes_ = 0;
+  std::vector<std::string> written_shared_files_;
   Status status_;
 };
 

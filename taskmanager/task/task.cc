@@ -169,6 +169,7 @@ void Task::Run() {
 
 bool Task::Initialize() {
   ChainHost& host = *this;
+  ended_before_ = RestoredBehindEndOfInput();
   chain_ = std::make_unique<OperatorChain>(deployment_, environment_, host, counters_);
   int input_count = 0;
   for (const InputChannelDeployment& channel : deployment_.input_channels) {
@@ -196,6 +197,7 @@ void Task::RunLoop() {
     if (step == Step::kProgress) continue;
     // Without credit, partial batches would only overdraw more; with nothing to do, they would wait in vain.
     if (step == Step::kIdle) chain_->Flush();
+    else chain_->AnnounceOutputs();
     if (!more_to_sweep) Wait();
   }
 }
@@ -226,7 +228,7 @@ Task::Step Task::Produce() {
     case SourceStatus::kEnd: break;
   }
   chain_->EmitFromSource(kMaxWatermark);
-  if (OutputBase* output = chain_->source()->output()) {
+  if (OutputBase* output = chain_->source()->output(); output != nullptr && !ended_before_) {
     chain_->Call(0, [&] { output->EmitEndOfInput(); });
   }
   OnAllInputEnded();
@@ -284,7 +286,7 @@ void Task::Apply(int input, const WatermarkValve::Change& change) {
   }
   if (change.became_idle) port->ProcessIdle(true);
   if (!change.ended) return;
-  port->EndOfInput();
+  if (!ended_before_) port->EndOfInput();
   for (const Input& i : inputs_) {
     if (!i.valve.ended()) return;
   }

@@ -92,6 +92,8 @@ class Task final : private ChainHost {
   void FireTimer(std::function<void()> callback);
   void Release();
 
+  OperatorListState EndOfInputMark() const;
+  bool RestoredBehindEndOfInput() const;
   void OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier);
   void ReleaseAlignment();
   void TakeSnapshot(const CheckpointBarrier& barrier,
@@ -130,6 +132,7 @@ class Task final : private ChainHost {
 
   bool source_waiting_ = false;
   bool input_ended_ = false;  // all of it
+  bool ended_before_ = false;  // in the snapshot that was restored: EndOfInput is not called again
   /// Set by a synchronous savepoint: nothing is processed behind its barrier.
   int64_t stopped_by_checkpoint_ = 0;
   bool stopped_for_good_ = false;  // after a drain

@@ -4,16 +4,37 @@
 
 #include "common/base/clock.h"
 #include "common/base/logging.h"
+#include "flink/type_serializer.h"
 #include "taskmanager/task/task.h"
 
 namespace flink::taskmanager {
 namespace {
+
+constexpr char kEndOfInputState[] = "_end_of_input";
 
 int64_t ToMs(std::chrono::steady_clock::duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }
 
 }  // namespace
+
+/// Union state of the chain's head, one element per subtask whose input has ended: its parallelism.
+OperatorListState Task::EndOfInputMark() const {
+  BufferWriter out;
+  out.Put<int32_t>(deployment_.parallelism);
+  return {kEndOfInputState, true, TypeSerializer<int32_t>::Snapshot(), {out.TakeString()}};
+}
+
+/// True when the restored snapshot stands behind the end of input of all subtasks: the hooks have run, and what they
+/// emitted is part of the snapshot.
+bool Task::RestoredBehindEndOfInput() const {
+  for (const auto& list : deployment_.operators[0].restore.list_states()) {
+    if (list.name() != kEndOfInputState || list.elements().empty()) continue;
+    BufferReader in(list.elements(0));
+    return list.elements_size() >= in.Get<int32_t>();
+  }
+  return false;
+}
 
 void Task::OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier) {
   const BarrierAligner::Answer answer = aligner_->OnBarrier(channel, barrier, Steady::now());
@@ -65,19 +86,17 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
     SnapshotContext context;
     context.checkpoint_id = id;
     context.kind = kind;
-    try {
+    // What throws here fails the task: an operator that stopped half-way in its snapshot (a file written in part, say)
+    // is no longer what the next checkpoint would take it for.
+    chain_->Call(i, [&] {
       chain_->op(i).SnapshotState(context);
+      if (i == 0 && (input_ended_ || ended_before_)) context.list_states.push_back(EndOfInputMark());
       snapshot->AddOperator(chain_->description(i).id, std::move(context.list_states));
       if (KeyedStateBackend* backend = chain_->backend(i)) {
         snapshot->AddKeyedState(*backend);
         chain_->SnapshotBegun();
       }
-    } catch (const std::exception& e) {
-      snapshot->Abandon();
-      return Decline(id, "CHECKPOINT_DECLINED",
-                     fmt::format("{} ({}/{}): {}", chain_->description(i).name, deployment_.subtask + 1,
-                                 deployment_.parallelism, e.what()));
-    }
+    });
   }
   running.timing.sync_ms = ToMs(Steady::now() - running.timing.begin);
   running_[id] = std::move(running);

@@ -45,7 +45,8 @@ TEST(DistributionTest, AClusterStartsListsNothingAndStopsWithoutTrace) {
   EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
   EXPECT_THAT(cluster->Processes("jobmanager"), IsEmpty());
   EXPECT_THAT(cluster->Processes("taskmanager"), IsEmpty());
-  EXPECT_THAT(cluster->Script("stop-cluster.sh").out, HasSubstr("No taskexecutor daemon to stop on host"));
+  EXPECT_THAT(cluster->Script("stop-cluster.sh").out,
+              HasSubstr("No taskexecutor daemon to stop on host"));
 }
 
 TEST(DistributionTest, TwoCopiesRunSideBySide) {
@@ -72,7 +73,8 @@ TEST(DistributionTest, AStalePidFileDoesNotHinder) {
 TEST(DistributionTest, OptionsOfTheScriptsReachTheProcessesUnseen) {
   const auto cluster = MustStart();
   ASSERT_NE(cluster, nullptr);
-  const CommandResult started = cluster->Script("taskmanager.sh", {"start", "-D", "taskmanager.numberOfTaskSlots=5"});
+  const CommandResult started =
+      cluster->Script("taskmanager.sh", {"start", "-D", "taskmanager.numberOfTaskSlots=5"});
   ASSERT_EQ(started.exit_code, 0) << started.err << cluster->Logs();
   const auto overview = cluster->Get("/overview");
   ASSERT_TRUE(overview.ok()) << Message(overview.status());
@@ -129,10 +131,11 @@ TEST(DistributionTest, AJobBuildsOutsideTheTreeAndRuns) {
          "FLINK_JOB(env, args) {\n"
          "  env.FromSequence(1, 10).Map([](int64_t n) { return n * 2; }).Print();\n"
          "}\n";
-  const CommandResult configured =
-      RunCommand({"cmake", "-S", project, "-B", project + "/build", "-DCMAKE_PREFIX_PATH=" + cluster->home()});
+  const CommandResult configured = RunCommand(
+      {"cmake", "-S", project, "-B", project + "/build", "-DCMAKE_PREFIX_PATH=" + cluster->home()});
   ASSERT_EQ(configured.exit_code, 0) << configured.out << configured.err;
-  const CommandResult built = RunCommand({"cmake", "--build", project + "/build"}, std::chrono::minutes(4));
+  const CommandResult built =
+      RunCommand({"cmake", "--build", project + "/build"}, std::chrono::minutes(4));
   ASSERT_EQ(built.exit_code, 0) << built.out << built.err;
   const CommandResult run = cluster->Flink({"run", project + "/build/MyJob.so"});
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err << cluster->Logs();

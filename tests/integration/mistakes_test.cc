@@ -54,7 +54,7 @@ TEST_F(MistakesTest, WrongJobId) {
 }
 
 TEST_F(MistakesTest, NoSuchLibrary) {
-  ExpectRefused(cluster_->Flink({"run", "nothere.so"}), "does not exist: nothere.so");
+  ExpectRefused(cluster_->Flink({"run", "nothere.so"}), "nothere.so does not exist");
 }
 
 TEST_F(MistakesTest, ALibraryThatIsNotAJob) {

@@ -30,10 +30,11 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPollInterval{10};
 
 /// The environment of tests must not lead a cluster to another one's files.
-constexpr std::array<const char*, 3> kClearedVariables = {"FLINK_CONF_DIR", "FLINK_LOG_DIR", "FLINK_PID_DIR"};
+constexpr std::array<const char*, 3> kClearedVariables = {"FLINK_CONF_DIR", "FLINK_LOG_DIR",
+                                                          "FLINK_PID_DIR"};
 
-[[noreturn]] void BecomeCommand(const std::vector<std::string>& words, const std::string& working_directory,
-                                int out, int err) {
+[[noreturn]] void BecomeCommand(const std::vector<std::string>& words,
+                                const std::string& working_directory, int out, int err) {
   for (const char* name : kClearedVariables) unsetenv(name);
   setpgid(0, 0);
   const int null = open("/dev/null", O_RDONLY);
@@ -42,6 +43,7 @@ constexpr std::array<const char*, 3> kClearedVariables = {"FLINK_CONF_DIR", "FLI
   dup2(err, STDERR_FILENO);
   if (!working_directory.empty() && chdir(working_directory.c_str()) != 0) _exit(126);
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
@@ -176,7 +178,8 @@ Status ExternalCluster::MakeCopy(const Options& options) {
   home_ = directory_ + "/flink";
   fs::create_directories(directory_ + "/tmp", error);
   // Hard links: each process' executable then has a path inside this copy.
-  fs::copy(FLINK_DIST, home_, fs::copy_options::recursive | fs::copy_options::create_hard_links, error);
+  fs::copy(FLINK_DIST, home_, fs::copy_options::recursive | fs::copy_options::create_hard_links,
+           error);
   if (error) return Internal("cannot copy {}: {}", FLINK_DIST, error.message());
   for (const char* shared : {"/conf", "/log", "/run"}) fs::remove_all(home_ + shared, error);
   fs::create_directories(home_ + "/conf", error);
@@ -207,8 +210,8 @@ StatusOr<std::unique_ptr<ExternalCluster>> ExternalCluster::Start(const Options&
   ASSIGN_OR_RETURN(std::unique_ptr<ExternalCluster> cluster, Create(options));
   const CommandResult started = cluster->Script("start-cluster.sh");
   if (started.exit_code != 0) {
-    return Internal("start-cluster.sh ended with {}:\n{}{}{}", started.exit_code, started.out, started.err,
-                    cluster->Logs());
+    return Internal("start-cluster.sh ended with {}:\n{}{}{}", started.exit_code, started.out,
+                    started.err, cluster->Logs());
   }
   return cluster;
 }
@@ -216,14 +219,16 @@ StatusOr<std::unique_ptr<ExternalCluster>> ExternalCluster::Start(const Options&
 ExternalCluster::~ExternalCluster() {
   if (directory_.empty()) return;
   Script("stop-cluster.sh");
-  const auto ours = [this](const std::string& executable) { return executable.starts_with(home_ + "/"); };
+  const auto ours = [this](const std::string& executable) {
+    return executable.starts_with(home_ + "/");
+  };
   // Executors end with their TaskManager, but not in the same instant.
   const bool all_gone =
       WaitFor([&] { return ProcessesWithExecutable(ours).empty(); }, std::chrono::seconds(10));
   if (!all_gone) {
     for (const pid_t process : ProcessesWithExecutable(ours)) {
-      ADD_FAILURE() << "the stopped cluster left process " << process << " behind: "
-                    << ExecutableOf(std::to_string(process));
+      ADD_FAILURE() << "the stopped cluster left process " << process
+                    << " behind: " << ExecutableOf(std::to_string(process));
       kill(process, SIGKILL);
     }
   }
@@ -252,7 +257,8 @@ CommandResult ExternalCluster::Script(const std::string& name,
   return RunCommand(words, std::chrono::minutes(2), directory_);
 }
 
-StatusOr<std::string> ExternalCluster::RunDetached(const std::vector<std::string>& arguments) const {
+StatusOr<std::string> ExternalCluster::RunDetached(
+    const std::vector<std::string>& arguments) const {
   std::vector<std::string> words = {"run", "-d"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const CommandResult result = Flink(words);

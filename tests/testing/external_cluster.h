@@ -1,6 +1,7 @@
 #pragma once
 
-/// A real cluster of processes for tests: its own copy of the distribution, its own ports and directories.
+/// A real cluster of processes for tests: its own copy of the distribution, its own ports and
+/// directories.
 
 #include <sys/types.h>
 
@@ -34,9 +35,9 @@ bool WaitFor(const std::function<bool()>& condition,
 /// A port on which nobody listens at the moment.
 int FreePort();
 
-/// One thread. The destructor stops the cluster, reports as a test failure whatever is left of it (a process whose
-/// executable is in the copy, a file below io.tmp.dirs), and removes the copy. With FLINK_TEST_KEEP set it keeps
-/// the copy of a failed test.
+/// One thread. The destructor stops the cluster, reports as a test failure whatever is left of it
+/// (a process whose executable is in the copy, a file below io.tmp.dirs), and removes the copy.
+/// With FLINK_TEST_KEEP set it keeps the copy of a failed test.
 class ExternalCluster {
  public:
   struct Options {
@@ -63,18 +64,21 @@ class ExternalCluster {
   CommandResult Flink(const std::vector<std::string>& arguments,
                       std::chrono::milliseconds timeout = std::chrono::minutes(2)) const;
   /// bin/<name> with these arguments.
-  CommandResult Script(const std::string& name, const std::vector<std::string>& arguments = {}) const;
+  CommandResult Script(const std::string& name,
+                       const std::vector<std::string>& arguments = {}) const;
 
   /// `flink run -d` with these arguments; the job id.
   StatusOr<std::string> RunDetached(const std::vector<std::string>& arguments) const;
-  /// Flink's name of the job's state; empty when the cluster does not know the job or does not answer.
+  /// Flink's name of the job's state; empty when the cluster does not know the job or does not
+  /// answer.
   std::string JobState(const std::string& job_id) const;
   bool WaitForJobState(const std::string& job_id, const std::string& state,
                        std::chrono::milliseconds timeout = std::chrono::seconds(60)) const;
 
   StatusOr<nlohmann::json> Get(const std::string& path) const;
 
-  /// Living processes of this copy by program: "jobmanager", "taskmanager" or "task-executor"; ascending pids.
+  /// Living processes of this copy by program: "jobmanager", "taskmanager" or "task-executor";
+  /// ascending pids.
   std::vector<pid_t> Processes(const std::string& program) const;
   /// The task executors that this TaskManager started.
   std::vector<pid_t> ExecutorsOf(pid_t task_manager) const;

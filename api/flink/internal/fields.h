@@ -3,6 +3,7 @@
 /// FLINK_FIELDS and the uniform view of pairs, tuples and declared structs as lists of fields. Part
 /// of flink/type_serializer.h.
 
+#include <cstddef>
 #include <tuple>
 #include <type_traits>
 #include <utility>

@@ -83,7 +83,8 @@ class ChannelBatches {
   std::vector<std::unique_ptr<Batch<T>>> batches_;
 };
 
-/// Deals each batch out evenly; the channel that comes first changes from batch to batch.
+/// Deals records out evenly: at first and from small batches one by one, so that little input spreads too; in full flow
+/// whole batches take turns, which moves instead of copying.
 template <class T>
 class RebalanceWriter final : public RecordWriter {
  public:
@@ -98,6 +99,12 @@ class RebalanceWriter final : public RecordWriter {
       return;
     }
     const size_t n = batch.records.size();
+    if (n == kBatchCapacity && dealt_ >= channels * kBatchCapacity) {
+      batches_.AddAll(next_, batch);
+      next_ = next_ + 1 == batches_.channel_count() ? 0 : next_ + 1;
+      return;
+    }
+    dealt_ += n;
     const size_t first = static_cast<size_t>(next_);
     for (size_t c = 0, i = 0; c < channels && i < n; ++c) {
       const size_t end = i + n / channels + (c < n % channels ? 1 : 0);
@@ -111,6 +118,7 @@ class RebalanceWriter final : public RecordWriter {
  private:
   ChannelBatches<T> batches_;
   int next_ = 0;
+  size_t dealt_ = 0;  // Records, one by one.
 };
 
 template <class T, class KeySelector>

@@ -40,8 +40,8 @@ class TableValueAccessor final : public ValueAccessor<V> {
 }  // namespace internal
 
 /// A copyable handle; all copies mean the same state. Usable while a key is being processed, on the
-/// task's thread. References and pointers it returns are valid until the next call to any state of
-/// the same key type, or the end of processing of this record.
+/// task's thread. References and pointers it returns are valid until the next call to any state or
+/// the timers of the operator, or the end of processing of this record.
 template <class V>
 class ValueState {
  public:

@@ -15,11 +15,13 @@
 /// Threading: the task's thread only. Pointers and references into the table are valid until the
 /// next call of Load, Find, Upsert or Erase. Errors: what the serializers and the store throw.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -206,6 +208,7 @@ class ValueTable final : public StateTableBase {
 
   static constexpr size_t kMinCapacity = 64;
   static constexpr size_t kEvictAtOnce = 16;
+  static constexpr size_t kEvictionGroup = 16;
   /// A store with up to so many rows is read into memory as a whole at the start.
   static constexpr uint64_t kPreloadRows = 200'000;
 
@@ -381,6 +384,10 @@ class ValueTable final : public StateTableBase {
     slots_ = static_cast<Slot*>(memory);
     capacity_ = capacity;
     limit_ = LimitOf(capacity);
+    const size_t groups = capacity / kEvictionGroup;
+    stride_ = groups * 5 / 8 | 1;
+    while (std::gcd(stride_, groups) != 1) stride_ += 2;
+    hand_ = 0;
   }
 
   void Rehash(size_t capacity) {
@@ -451,12 +458,17 @@ class ValueTable final : public StateTableBase {
     }
     limit_ = LimitOf(allowed < capacity_ ? allowed : capacity_);
     while (size_ >= limit_) {
-      if (!Evict()) {
-        // Everything here belongs to the batch that is being loaded.
+      if (Evict()) continue;
+      // Everything here belongs to the batch that is being loaded. Slots that stand empty come first: a table that only
+      // doubled here would grow with every such batch.
+      if (limit_ < LimitOf(capacity_))
+        limit_ = std::min(LimitOf(capacity_), limit_ * 2);
+      else
         Rehash(capacity_ * 2);
-        return;
-      }
+      return;
     }
+    // The share has shrunk, because of timers or another table: they need the memory.
+    if (capacity_ / 4 > allowed && size_ < LimitOf(allowed)) Rehash(allowed);
   }
 
   void PurgeAbsent() {
@@ -481,20 +493,27 @@ class ValueTable final : public StateTableBase {
   }
 
   bool EvictClean() {
+    // The hand jumps through the table in groups of neighbours. Going through it in order would empty it behind the hand
+    // and overfill it ahead, where probing then takes for ever.
+    const size_t groups = capacity_ / kEvictionGroup;
     size_t evicted = 0;
     // The use counts may have to run down first.
-    for (size_t looked = 0; looked < 4 * capacity_ && evicted < kEvictAtOnce; ++looked) {
-      if (hand_ >= capacity_) hand_ = 0;
-      Slot& s = slots_[hand_];
-      if (IsEvictable(s)) {
-        if ((s.meta & kRefMask) == 0) {
-          Remove(hand_);
-          ++evicted;
-          continue;
+    for (size_t looked = 0; looked < 4 * groups && evicted < kEvictAtOnce; ++looked) {
+      __builtin_prefetch(&slots_[(hand_ + stride_) % groups * kEvictionGroup], 1);
+      const size_t end = hand_ + 1 == groups ? capacity_ : (hand_ + 1) * kEvictionGroup;
+      for (size_t i = hand_ * kEvictionGroup; i < end;) {
+        Slot& s = slots_[i];
+        if (IsEvictable(s)) {
+          if ((s.meta & kRefMask) == 0) {
+            Remove(i);  // Something else may stand here now.
+            ++evicted;
+            continue;
+          }
+          s.meta -= kRefOne;
         }
-        s.meta -= kRefOne;
+        ++i;
       }
-      ++hand_;
+      hand_ = (hand_ + stride_) % groups;
     }
     return evicted != 0;
   }
@@ -538,7 +557,8 @@ class ValueTable final : public StateTableBase {
   size_t cursor_ = 0;    // Slots before it have been swept.
   EncodedRows pending_;  // Old forms of frozen entries that were written to.
 
-  size_t hand_ = 0;
+  size_t hand_ = 0;    // Group where eviction goes on.
+  size_t stride_ = 1;  // To the next one; meets every group once in a round.
   size_t heap_bytes_ = 0;
   size_t sample_at_ = 0;
   int until_estimate_ = 0;

@@ -48,6 +48,19 @@ class TextFileSourceTest : public ::testing::Test {
   std::filesystem::path directory_;
 };
 
+TEST_F(TextFileSourceTest, ABatchOfLongLinesIsBoundedInBytes) {
+  std::string content;
+  for (int i = 0; i < 1000; ++i) content += std::string(9'999, 'x') + "\n";
+  Write("long", content);
+  SourceHarness<TextFileSource> h(TextFileSource(directory_ / "long"), 1);
+  h.Start();
+  for (int i = 0; i < 3 && h.SortedRecords().empty(); ++i) h.Step(0);
+  EXPECT_GT(h.SortedRecords().size(), 50u);
+  EXPECT_LT(h.SortedRecords().size(), 200u);
+  h.RunToEnd();
+  EXPECT_EQ(h.SortedRecords().size(), 1000u);
+}
+
 TEST_F(TextFileSourceTest, LineEndsAreNoPartOfTheRecord) {
   Write("a", "one\ntwo\r\n\nthree\r\r\nlast");
   EXPECT_EQ(ReadAll(TextFileSource(directory_ / "a")),

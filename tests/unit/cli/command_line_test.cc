@@ -29,7 +29,8 @@ std::string Error(const char* verb, const std::vector<std::string>& tokens) {
 }
 
 TEST(CommandLineTest, OneDashIntroducesShortAndLongNames) {
-  const auto line = Parse("run", {"-detached", "-claimMode", "CLAIM", "-p4", "--fromSavepoint=/x", "a.so"});
+  const auto line =
+      Parse("run", {"-detached", "-claimMode", "CLAIM", "-p4", "--fromSavepoint=/x", "a.so"});
   ASSERT_TRUE(line.ok()) << Message(line.status());
   EXPECT_TRUE(line->Has("d"));
   EXPECT_THAT(line->Value("cm"), Optional(std::string("CLAIM")));
@@ -85,7 +86,8 @@ TEST(CommandLineTest, AnOptionalValueMayBeAbsentOrSwallowTheNextToken) {
 
 TEST(CommandLineTest, UniquePrefixesOfLongNamesCountAndAmbiguousOnesDoNot) {
   EXPECT_TRUE(Parse("list", {"--run"})->Has("r"));
-  EXPECT_EQ(Error("run", {"--cla", "x"}), "Ambiguous option: '--cla'  (could be: 'class', 'classpath', 'claimMode')");
+  EXPECT_EQ(Error("run", {"--cla", "x"}),
+            "Ambiguous option: '--cla'  (could be: 'class', 'classpath', 'claimMode')");
   EXPECT_TRUE(Parse("run", {"--class", "x"})->Has("c"));
 }
 

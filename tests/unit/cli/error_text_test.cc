@@ -8,14 +8,27 @@ namespace flink::cli {
 namespace {
 
 TEST(CauseTextTest, JoinsTheMessagesOfAllCausesWithoutClassesAndStack) {
-  EXPECT_EQ(CauseText("java.util.concurrent.CompletionException: java.util.concurrent.CompletionException: "
-                      "org.apache.flink.runtime.checkpoint.CheckpointException: IO-problem detected.\n"
-                      "\tat a.b.C(D.java:1)\n"
-                      "Caused by: org.apache.flink.runtime.checkpoint.CheckpointException: IO-problem detected.\n"
-                      "\t... 3 more\n"
-                      "Caused by: java.io.IOException: java.io.IOException: Failed to create savepoint "
-                      "directory at /afile/sub\n"),
-            "IO-problem detected: Failed to create savepoint directory at /afile/sub");
+  EXPECT_EQ(
+      CauseText(
+          "java.util.concurrent.CompletionException: java.util.concurrent.CompletionException: "
+          "org.apache.flink.runtime.checkpoint.CheckpointException: IO-problem detected.\n"
+          "\tat a.b.C(D.java:1)\n"
+          "Caused by: org.apache.flink.runtime.checkpoint.CheckpointException: IO-problem "
+          "detected.\n"
+          "\t... 3 more\n"
+          "Caused by: java.io.IOException: java.io.IOException: Failed to create savepoint "
+          "directory at /afile/sub\n"),
+      "IO-problem detected: Failed to create savepoint directory at /afile/sub");
+}
+
+TEST(CauseTextTest, AnIoProblemIsLeftToItsCause) {
+  const std::string problem =
+      "An Exception occurred while triggering the checkpoint. IO-problem detected.";
+  EXPECT_EQ(CauseText("a.b.CheckpointException: " + problem +
+                      "\nCaused by: java.io.IOException: no room"),
+            "no room");
+  EXPECT_EQ(CauseText("a.b.CheckpointException: no room Failure reason: " + problem), "no room");
+  EXPECT_EQ(CauseText("a.b.CheckpointException: " + problem), problem);
 }
 
 TEST(CauseTextTest, APlainSentenceStaysAsItIs) {
@@ -41,7 +54,8 @@ TEST(CauseTextTest, PathsAndHostsAreNotTakenForClasses) {
 }
 
 TEST(ErrorDetailsTest, SurviveContext) {
-  const Status status = WithContext(WithDetails(Internal("cause"), "stack"), "Could not cancel job 1.");
+  const Status status =
+      WithContext(WithDetails(Internal("cause"), "stack"), "Could not cancel job 1.");
   EXPECT_EQ(Message(status), "Could not cancel job 1: cause");
   EXPECT_EQ(Details(status), "stack");
 }
@@ -73,11 +87,13 @@ TEST_P(CancelArgumentsTest, APositionalArgumentWinsAsJobId) {
   EXPECT_EQ(resolved->directory, GetParam().directory);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    AsFlinkDoes, CancelArgumentsTest,
-    testing::Values(Resolution{{"-s", "id"}, "id", std::nullopt}, Resolution{{"-s", "dir", "id"}, "id", "dir"},
-                    Resolution{{"id", "-s"}, "id", std::nullopt}, Resolution{{"id", "-s", "dir"}, "id", "dir"},
-                    Resolution{{"-s"}, "", std::nullopt}, Resolution{{"-s", "dir"}, "dir", std::nullopt}));
+INSTANTIATE_TEST_SUITE_P(AsFlinkDoes, CancelArgumentsTest,
+                         testing::Values(Resolution{{"-s", "id"}, "id", std::nullopt},
+                                         Resolution{{"-s", "dir", "id"}, "id", "dir"},
+                                         Resolution{{"id", "-s"}, "id", std::nullopt},
+                                         Resolution{{"id", "-s", "dir"}, "id", "dir"},
+                                         Resolution{{"-s"}, "", std::nullopt},
+                                         Resolution{{"-s", "dir"}, "dir", std::nullopt}));
 
 }  // namespace
 }  // namespace flink::cli

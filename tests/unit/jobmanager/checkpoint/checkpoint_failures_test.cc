@@ -25,7 +25,7 @@ TEST(CheckpointFailuresTest, DeclineFromOneTaskAbortsTheCheckpointAndFailsTheJob
   ASSERT_EQ(h.Get<checkpoint::AbortCheckpoint>().size(), 1u);
   EXPECT_EQ(h.Get<checkpoint::DiscardPending>()[0].location, "/dir-1");
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-            "disk full Failure reason: Checkpoint was declined.");
+            "disk full. Failure reason: Checkpoint was declined.");
   const auto fail = h.Get<checkpoint::FailJob>();
   ASSERT_EQ(fail.size(), 1u);
   EXPECT_EQ(fail[0].message.find("Exceeded checkpoint tolerable failure threshold. The latest "
@@ -130,7 +130,7 @@ TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
   h.Decline(1);
   ASSERT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
   EXPECT_EQ(h.Get<checkpoint::FailJob>()[0].message,
-            "disk full Failure reason: Checkpoint was declined.");
+            "disk full. Failure reason: Checkpoint was declined.");
 }
 
 // Rule 55.
@@ -154,7 +154,7 @@ TEST(CheckpointFailuresTest, AFailingSourceCoordinatorAbortsTheCheckpoint) {
   h.Locate(1);
   h.Send(checkpoint::CoordinatorFailed{1, H::SourceOperator(), "gone"});
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-            "gone Failure reason: Trigger checkpoint failure.");
+            "gone. Failure reason: Trigger checkpoint failure.");
   EXPECT_EQ(h.Get<checkpoint::AbortCheckpoint>().size(), 1u);
 }
 
@@ -250,6 +250,8 @@ TEST(CheckpointFailuresTest, TextsAreTheOnesUsersKnow) {
   EXPECT_FALSE(IsPreFlight(Reason::kCheckpointExpired));
   EXPECT_EQ(FailureMessage(Reason::kTaskFailure), "Task has failed.");
   EXPECT_EQ(FailureMessage(Reason::kTaskFailure, "why."), "why. Failure reason: Task has failed.");
+  EXPECT_EQ(FailureMessage(Reason::kTaskFailure, "why"), "why. Failure reason: Task has failed.");
+  EXPECT_EQ(FailureMessage(Reason::kIoException, "disk full"), "disk full.");
 }
 
 }  // namespace

@@ -244,9 +244,7 @@ TEST(CheckpointRequestsTest, AFailedStopResumesTheScheduleAndTheJobGoesOn) {
   h.Savepoint(2);
   h.Send(checkpoint::LocationFailed{1, "no space"});
   ASSERT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
-  EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-            "no space Failure reason: An Exception occurred while triggering the checkpoint. "
-            "IO-problem detected.");
+  EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message, "no space.");
   EXPECT_TRUE(h.Get<checkpoint::FailJob>().empty());
   EXPECT_EQ(h.Started(), 2);
   h.Finish(2);

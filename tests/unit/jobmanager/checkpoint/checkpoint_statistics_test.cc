@@ -30,7 +30,7 @@ TEST(CheckpointStatisticsTest, CountsAndLatestIncludeSavepoints) {
   EXPECT_EQ(s.latest_savepoint()->id, 2);
   EXPECT_EQ(s.latest_failed()->id, 3);
   EXPECT_EQ(s.latest_failed()->failure_message,
-            "disk full Failure reason: Checkpoint was declined.");
+            "disk full. Failure reason: Checkpoint was declined.");
   ASSERT_EQ(s.History().size(), 4u);
   EXPECT_EQ(s.History().front()->id, 4);
   EXPECT_EQ(s.History().back()->id, 1);

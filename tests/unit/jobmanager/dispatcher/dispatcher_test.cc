@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -138,6 +140,23 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
       Post("/savepoint-disposal", Json{{"savepoint-path", location}}.dump(), 200)["request-id"];
   EXPECT_EQ(Poll("/savepoint-disposal/" + disposal), Json::object());
   EXPECT_FALSE(io::Exists(location.substr(5)));
+}
+
+TEST_F(DispatcherTest, WorkDirectoriesOfDeadJobManagersGo) {
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  ASSERT_EQ(waitpid(dead, nullptr, 0), dead);
+  const std::string left = directory_.File(fmt::format("tmp/flink-cpp-jm-{}-abcdef", dead));
+  const std::string alive = directory_.File(fmt::format("tmp/flink-cpp-jm-{}-abcdef", getppid()));
+  ASSERT_TRUE(io::CreateDirectories(io::JoinPath(left, "checkpoints")).ok());
+  ASSERT_TRUE(io::CreateDirectories(alive).ok());
+  Dispatcher::Deps deps;
+  deps.main = &main_.mailbox();
+  deps.store = &store_;
+  ASSERT_TRUE(Dispatcher::Create(options_, deps).ok());
+  EXPECT_FALSE(io::Exists(left));
+  EXPECT_TRUE(io::Exists(alive));
+  ASSERT_TRUE(io::RemoveAll(alive).ok());
 }
 
 TEST_F(DispatcherTest, FinishedJobCannotBeCancelled) {

@@ -412,6 +412,116 @@ TEST_F(JobMasterTest, RelaysCoordinatorEvents) {
   EXPECT_EQ(cluster_.coordinator_events[0].payload(), "more");
 }
 
+TEST_F(JobMasterTest, ATaskManagerThatIsGoneAtTheStartDoesNotHoldUpTheNextAttempt) {
+  ASSERT_TRUE(Create(2).ok());
+  std::optional<Status> initialized;
+  master_->Initialize([&](const Status& status) { initialized = status; });
+  Until([&] { return initialized.has_value(); });
+  // Its loss is known to the connection, and not yet to the job.
+  cluster_.disconnected.insert("tm1");
+  master_->Start();
+  slots_.Remove("tm1");
+  UntilStatus(JobStatus::kRunning);
+  EXPECT_EQ(master_->Details().restarts, 1);
+}
+
+TEST_F(JobMasterTest, ExecutorThatNeverBecomesReadyFailsTheAttempt) {
+  Set("slot.request.timeout", "20 ms");
+  cluster_.start_executors = false;
+  ASSERT_TRUE(Start(2).ok());
+  Until([&] { return cluster_.started.size() == 2; });
+  cluster_.start_executors = true;
+  UntilStatus(JobStatus::kRunning);
+  EXPECT_EQ(master_->Details().restarts, 1);
+  EXPECT_THAT(master_->Details().exceptions[0].message,
+              HasSubstr("The task executor on tm1, tm2 was not ready within 20 ms"));
+}
+
+TEST_F(JobMasterTest, ExecutorWhoseTasksAreFinishedMayGoBeforeTheOthers) {
+  cluster_.finish_at_once = true;
+  cluster_.finish_tasks = false;
+  ASSERT_TRUE(Start(2).ok());
+  Until([&] { return cluster_.completed.size() == 2; });
+  for (const auto& subtask : cluster_.SubtasksOn("tm1")) {
+    cluster_.TaskState("tm1", subtask, "FINISHED");
+  }
+  cluster_.Exit("tm1", 0, "Task executor has ended");
+  while (mailbox_.RunOne()) {
+  }
+  EXPECT_EQ(master_->status(), JobStatus::kRunning);
+  for (const auto& subtask : cluster_.SubtasksOn("tm2")) {
+    cluster_.TaskState("tm2", subtask, "FINISHED");
+  }
+  UntilEnded();
+  EXPECT_EQ(master_->status(), JobStatus::kFinished);
+  EXPECT_EQ(master_->Details().restarts, 0);
+  EXPECT_EQ(slots_.free(), 4);
+}
+
+TEST_F(JobMasterTest, WhatTasksWriteBehindADiscardedCheckpointGoesWithTheExecutors) {
+  cluster_.ack_checkpoints = false;
+  cluster_.exit_on_stop = false;
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  master_->TriggerCheckpoint(false, [](const StatusOr<CheckpointId>&) {});
+  Until([&] { return !cluster_.last_target.exclusive_directory().empty(); });
+  const std::string directory = cluster_.last_target.exclusive_directory();
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  Until([&] { return cluster_.stopped.size() == 2; });
+  Until([&] { return !io::Exists(directory); });
+  // As when the deletion met a file that was created behind its back.
+  ASSERT_TRUE(io::CreateDirectories(directory).ok());
+  ASSERT_TRUE(io::WriteFileDurably(io::JoinPath(directory, "late"), "state").ok());
+  cluster_.exit_on_stop = true;
+  cluster_.Exit("tm1", 9, "");
+  cluster_.Exit("tm2", 9, "");
+  UntilStatus(JobStatus::kRunning);
+  Until([&] { return !io::Exists(directory); });
+}
+
+TEST_F(JobMasterTest, UnfinishedSavepointGoesWithTheJobManager) {
+  cluster_.ack_checkpoints = false;
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  master_->TriggerSavepoint(directory_.File("savepoints"), SavepointFormat::kNative,
+                            SnapshotKind::kSavepoint, [](const StatusOr<std::string>&) {});
+  Until([&] { return !cluster_.last_target.exclusive_directory().empty(); });
+  ASSERT_TRUE(io::Exists(cluster_.last_target.exclusive_directory()));
+  master_->KillExecutors();
+  master_.reset();
+  pool_.Shutdown();
+  EXPECT_FALSE(io::Exists(cluster_.last_target.exclusive_directory()));
+}
+
+TEST_F(JobMasterTest, UnwritableSavepointDirectoryIsOneSentence) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  ASSERT_TRUE(io::WriteFileDurably(directory_.File("file"), "x").ok());
+  const std::string target = directory_.File("file") + "/sub";
+  std::optional<StatusOr<std::string>> answer;
+  master_->TriggerSavepoint(target, SavepointFormat::kNative, SnapshotKind::kSavepoint,
+                            [&](StatusOr<std::string> path) { answer = std::move(path); });
+  Until([&] { return answer.has_value(); });
+  EXPECT_EQ(Message(answer->status()),
+            fmt::format("Failed to create savepoint directory at {0}: cannot create the directory "
+                        "{0}: Not a directory. Choose a directory that the JobManager and the "
+                        "TaskManagers can write.",
+                        target));
+}
+
+TEST_F(JobMasterTest, AnErrorThatIsNoUtf8Arrives) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  pbc::ExecutorMessage message;
+  auto* change = message.mutable_task_state();
+  *change->mutable_subtask() = cluster_.AnySubtaskOn("tm1");
+  change->set_state("FAILED");
+  change->set_message("no number: \xe4");
+  pbc::ExecutorMessage received;
+  ASSERT_TRUE(received.ParseFromString(message.SerializeAsString()));
+  EXPECT_EQ(received.task_state().message(), "no number: \xe4");
+}
+
 TEST_F(JobMasterTest, BadConfigurationIsRefusedByName) {
   Set("execution.checkpointing.interval", "5 ms");
   EXPECT_THAT(Message(Create(1)),

@@ -33,6 +33,7 @@ class ScriptedCluster : public TaskManagerDirectory {
   bool finish_at_once = false;  // Every task reports the end of its data when it runs.
   bool ack_checkpoints = true;
   bool finish_tasks = true;
+  bool exit_on_stop = true;
   std::set<std::string> disconnected;
 
   // What was seen.
@@ -100,6 +101,7 @@ class ScriptedCluster : public TaskManagerDirectory {
     started.push_back(start);
     job_id_ = start.settings().job_id();
     attempt_ = start.settings().attempt();
+    executors_.insert({task_manager, attempt_});
     if (!start_executors) return;
     pb::cluster::v1::ExecutorMessage ready;
     ready.mutable_ready()->set_data_address("unix:/" + task_manager);
@@ -107,6 +109,8 @@ class ScriptedCluster : public TaskManagerDirectory {
   }
   void OnStop(const std::string& task_manager, const pb::cluster::v1::StopExecutor& stop) {
     stopped.push_back(stop);
+    // Nothing answers for an executor that was never started.
+    if (!exit_on_stop || executors_.erase({task_manager, stop.attempt()}) == 0) return;
     Exit(task_manager, stop.grace_ms() == 0 ? 9 : 0, "");
   }
   void OnCommand(const std::string& task_manager, const pb::cluster::v1::ExecutorCommand& command) {
@@ -191,6 +195,7 @@ class ScriptedCluster : public TaskManagerDirectory {
   const Deliver deliver_;
   std::string job_id_;
   int attempt_ = 0;
+  std::set<std::pair<std::string, int>> executors_;  // TaskManager and attempt.
 };
 
 inline std::string TestId(char fill) { return std::string(16, fill); }

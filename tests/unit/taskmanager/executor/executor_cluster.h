@@ -71,6 +71,12 @@ class TestJob {
     job_edge.ship_strategy = strategy;
     job_.job_graph.edges.push_back(job_edge);
   }
+  /// The operator gets keyed state.
+  void SetKeyed(int node) {
+    for (graph::JobVertex& v : job_.job_graph.vertices) {
+      for (auto& op : v.operators) op.keyed = op.keyed || op.node_id == node;
+    }
+  }
   const LoadedJob& job() const { return job_; }
 
  private:
@@ -195,8 +201,9 @@ class ExecutorCluster {
       executor->Deliver(command);
     }
   }
+  std::string CheckpointDirectory(int64_t id) const { return directory_.File("chk-" + std::to_string(id)); }
   void Trigger(int64_t id, pb::SnapshotTarget::Kind kind, bool drain = false) {
-    const std::string directory = directory_.File("chk-" + std::to_string(id));
+    const std::string directory = CheckpointDirectory(id);
     ASSERT_TRUE(io::CreateDirectories(directory).ok());
     Broadcast([&](pb::ExecutorCommand& command) {
       pb::TriggerCheckpoint& t = *command.mutable_trigger_checkpoint();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -396,6 +397,41 @@ TEST_F(KeyedStateBackendTest, FailedWriteIsReportedAndTheNextSnapshotWorks) {
   auto restored = Open(kAll, {Input(*result, request)});
   Table again(*restored, "sum");
   EXPECT_EQ(Keys(*restored, again, 50'000, 2).size(), 50'000u);
+}
+
+TEST_F(KeyedStateBackendTest, NothingIsSnapshotBehindAFailedFlush) {
+  // The flush and the snapshot behind it wait in the pool together.
+  WorkerPool pool("one", 1);
+  auto options = MakeOptions(kAll);
+  options.io_pool = &pool;
+  auto backend = KeyedStateBackend::Create(options).value();
+  Table table(*backend, "sum");
+  Fill(table, kAll, 50'000, 2);
+  std::promise<void> go;
+  ASSERT_TRUE(pool.Submit([&] { go.get_future().wait(); }));
+  // In the way of the file of the flush.
+  ASSERT_TRUE(io::CreateDirectories(options.directory + "/tmp-0-0.sst").ok());
+  static_cast<KeyedStateStore&>(*backend).StartFlush(&table);
+  table.Upsert(1, table.Hash(1)) = 7;
+  std::optional<StatusOr<KeyedSnapshotResult>> result;
+  backend->BeginSnapshot(Checkpoint(1), [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
+  while (backend->AdvanceSnapshot()) {
+  }
+  go.set_value();
+  mailbox_.RunUntil([&] { return result.has_value(); });
+  EXPECT_FALSE(result->ok());
+  EXPECT_THROW(backend->BeginSnapshot(Checkpoint(2), [](const auto&) {}), std::runtime_error);
+}
+
+TEST_F(KeyedStateBackendTest, ASnapshotThatFailsLeavesNothingInTheSharedDirectory) {
+  inline_threshold_ = 0;
+  auto backend = Open(kAll);
+  Table table(*backend, "sum");
+  Fill(table, kAll, 50'000, 2);
+  KeyedSnapshotRequest missing = Checkpoint(1);
+  missing.exclusive_directory = directory_.File("nowhere");
+  ASSERT_FALSE(Take(*backend, missing).ok());
+  EXPECT_THAT(io::ListDirectory(directory_.File("shared")).value(), ::testing::IsEmpty());
 }
 
 TEST_F(KeyedStateBackendTest, DamagedFileIsNamed) {

@@ -50,6 +50,7 @@ class MemoryStore final : public KeyedStateStore {
     FinishFlush();
   }
   uint64_t cache_budget_bytes() const override { return budget_; }
+  void set_budget(uint64_t bytes) { budget_ = bytes; }
   bool keeps_state_in_memory() const override { return in_memory; }
 
   void Freeze() {
@@ -229,6 +230,34 @@ TEST(ValueTable, StaysWithinItsBudget) {
     const int64_t* v = table.Find(i, table.Hash(i));
     ASSERT_NE(v, nullptr);
     ASSERT_EQ(*v, i);
+  }
+}
+
+TEST(ValueTable, DoesNotGrowWhenTimersTakeItsShare) {
+  MemoryStore store(1 << 20);
+  ValueTable<int64_t, int64_t> table(store, "s");
+  const auto load = [&table](int64_t begin, int64_t end) {
+    int64_t keys[64];
+    const int64_t* pointers[64];
+    uint64_t hashes[64];
+    for (int64_t first = begin; first < end; first += 64) {
+      for (int i = 0; i < 64; ++i) {
+        keys[i] = first + i;
+        pointers[i] = &keys[i];
+        hashes[i] = table.Hash(keys[i]);
+      }
+      table.Load(pointers, hashes, 64);
+      for (int i = 0; i < 64; ++i) table.Upsert(keys[i], hashes[i]) += keys[i];
+    }
+  };
+  load(0, 64'000);
+  store.set_budget(0);
+  load(0, 64'000);
+  EXPECT_LE(table.capacity(), 512u);
+  for (int64_t i = 0; i < 64'000; i += 777) {
+    const int64_t* v = table.Find(i, table.Hash(i));
+    ASSERT_NE(v, nullptr);
+    ASSERT_EQ(*v, 2 * i);
   }
 }
 

@@ -1,0 +1,77 @@
+#include "taskmanager/task/subtask_snapshot.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "common/io/file_system.h"
+#include "common/io/temp_directory.h"
+
+namespace flink::taskmanager {
+namespace {
+
+/// Holds the callback of a snapshot until the test calls it.
+class HeldBackend final : public KeyedStateBackend {
+ public:
+  KeyGroupRange key_groups() const override { return {0, 127}; }
+  int max_parallelism() const override { return 128; }
+  int RegisterState(const StateDescription&) override { return 0; }
+  void RegisterTable(StateTableBase*) override {}
+  void MultiGet(int, const std::vector<std::string_view>&,
+                std::vector<std::optional<std::string>>*) override {}
+  void Scan(int, const std::function<void(std::string_view, std::string_view)>&) override {}
+  bool IsEmpty(int) const override { return true; }
+  void FlushTable(StateTableBase*) override {}
+  uint64_t cache_budget_bytes() const override { return 0; }
+  void BeginSnapshot(const KeyedSnapshotRequest&, SnapshotCallback callback) override {
+    done = std::move(callback);
+  }
+  bool AdvanceSnapshot() override { return false; }
+  void NotifyCheckpointComplete(int64_t) override {}
+  void NotifyCheckpointAborted(int64_t) override {}
+
+  SnapshotCallback done;
+};
+
+class SubtaskSnapshotTest : public testing::Test {
+ protected:
+  /// The shared files that are left when the keyed part has come in.
+  bool SharedFileStays(bool abandon) {
+    const io::TempDirectory directory = io::TempDirectory::Create("snapshot").value();
+    KeyedSnapshotResult result;
+    for (const char* name : {"reused", "written"}) {
+      EXPECT_TRUE(io::WriteFileDurably(directory.File(name), "x").ok());
+      result.shared_files.push_back(directory.File(name));
+    }
+    result.checksums[directory.File("written")] = 1;
+    TaskEnvironment environment;
+    HeldBackend backend;
+    bool acknowledged = false;
+    auto snapshot = std::make_shared<SubtaskSnapshot>(
+        environment, std::make_shared<TaskInbox>(), 1, 0, pb::SnapshotTarget(),
+        [&](StatusOr<pb::CheckpointAck> ack) { acknowledged = ack.ok(); });
+    snapshot->AddOperator(OperatorId(), {});
+    snapshot->AddKeyedState(backend);
+    snapshot->Seal();
+    if (abandon) snapshot->Abandon();
+    backend.done(result);
+    EXPECT_EQ(!abandon, acknowledged);
+    EXPECT_TRUE(io::Exists(directory.File("reused")));
+    return io::Exists(directory.File("written"));
+  }
+};
+
+TEST_F(SubtaskSnapshotTest, WhatAnAbandonedSnapshotWroteIsDeleted) {
+  EXPECT_TRUE(SharedFileStays(/*abandon=*/false));
+  EXPECT_FALSE(SharedFileStays(/*abandon=*/true));
+}
+
+TEST(BatchMemory, CountsWhatLongRecordsHoldOutsideOfThemselves) {
+  Batch<std::string> batch;
+  batch.records.assign(100, std::string(10'000, 'x'));
+  EXPECT_GT(batch.MemoryBytes(), size_t{900'000});
+  EXPECT_LT(batch.MemoryBytes(), size_t{1'300'000});
+}
+
+}  // namespace
+}  // namespace flink::taskmanager
