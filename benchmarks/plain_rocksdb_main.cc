@@ -1,7 +1,8 @@
 // The yardstick for keyed state: one thread, one RocksDB, Get and Put of an 8-byte sum per record.
 //
 //   plain_rocksdb DIRECTORY RECORDS KEYS CACHE_MEGABYTES uniform|zipf
-// Loads every key once, then prints: records, sum of all running sums, CPU seconds, RocksDB version.
+// Loads every key once, then prints: records, sum of all running sums, CPU seconds, RocksDB
+// version.
 
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
@@ -44,7 +45,8 @@ rocksdb::Options MakeOptions(size_t cache_bytes) {
 
 int main(int argc, char** argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: %s DIRECTORY RECORDS KEYS CACHE_MEGABYTES uniform|zipf\n", argv[0]);
+    std::fprintf(stderr, "usage: %s DIRECTORY RECORDS KEYS CACHE_MEGABYTES uniform|zipf\n",
+                 argv[0]);
     return 2;
   }
   const uint64_t records = std::strtoull(argv[2], nullptr, 10);

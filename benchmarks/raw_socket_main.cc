@@ -1,6 +1,6 @@
-// The yardstick for the record exchange: two processes and a socket, nothing else. The parent makes 16-byte records
-// (two big-endian 64-bit numbers) in 32 KiB buffers and writes them; the child reads them, adds the numbers up and
-// prints records, sum and the CPU seconds of both processes.
+// The yardstick for the record exchange: two processes and a socket, nothing else. The parent makes
+// 16-byte records (two big-endian 64-bit numbers) in 32 KiB buffers and writes them; the child
+// reads them, adds the numbers up and prints records, sum and the CPU seconds of both processes.
 //
 //   raw_socket RECORDS
 
@@ -55,7 +55,8 @@ void Receive(int fd) {
     uint32_t bytes = 0;
     if (!ReadFully(fd, reinterpret_cast<char*>(&bytes), sizeof bytes) || bytes == 0) break;
     if (!ReadFully(fd, buffer.data(), bytes)) break;
-    for (size_t at = 0; at < bytes; at += kRecordBytes) sum += Load(&buffer[at]) + Load(&buffer[at + 8]);
+    for (size_t at = 0; at < bytes; at += kRecordBytes)
+      sum += Load(&buffer[at]) + Load(&buffer[at + 8]);
     records += bytes / kRecordBytes;
   }
   std::printf("%llu %llu %.3f\n", static_cast<unsigned long long>(records),

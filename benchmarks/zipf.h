@@ -1,6 +1,7 @@
 #pragma once
 
-/// Zipf-distributed numbers after Gray et al., "Quickly generating billion-record synthetic databases" (SIGMOD 1994).
+/// Zipf-distributed numbers after Gray et al., "Quickly generating billion-record synthetic
+/// databases" (SIGMOD 1994).
 
 #include <cmath>
 #include <cstdint>
@@ -44,7 +45,8 @@ class Zipf {
   double eta_ = 0;
 };
 
-/// The key of the i-th record of a benchmark; ranks are scattered so that neighbours in rank are none in the key space.
+/// The key of the i-th record of a benchmark; ranks are scattered so that neighbours in rank are
+/// none in the key space.
 inline int64_t UniformKey(uint64_t i, uint64_t keys) { return static_cast<int64_t>(Mix(i) % keys); }
 inline int64_t ZipfKey(uint64_t i, uint64_t keys, const Zipf& zipf) {
   return static_cast<int64_t>(Mix(zipf(Mix(i)) ^ 0x5bd1e995) % keys);

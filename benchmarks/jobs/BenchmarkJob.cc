@@ -5,7 +5,8 @@
 //                   (--preload: every key once first, then N more records)
 //   --case shuffle  --count N
 //   --case recovery --keys K --value-bytes B --events FILE [--rate R]
-// Every case but the last writes "<records> <sum>" to --result FILE when all input has been processed.
+// Every case but the last writes "<records> <sum>" to --result FILE when all input has been
+// processed.
 
 #include <chrono>
 #include <cstdio>
@@ -46,8 +47,10 @@ class CheckedDiscard {
     void Write(flink::Batch<T>& batch) override {
       records_ += batch.records.size();
       for (const T& r : batch.records) {
-        if constexpr (std::is_integral_v<T>) sum_ += static_cast<uint64_t>(r);
-        else sum_ += static_cast<uint64_t>(r.second);
+        if constexpr (std::is_integral_v<T>)
+          sum_ += static_cast<uint64_t>(r);
+        else
+          sum_ += static_cast<uint64_t>(r.second);
       }
     }
     void Finish() override {
@@ -94,7 +97,8 @@ class KeepBytes final : public flink::KeyedProcessFunction<int64_t, int64_t, int
     if (value.empty()) {
       value.resize(bytes_);
       uint64_t x = static_cast<uint64_t>(number);
-      for (auto& c : value) c = static_cast<std::remove_reference_t<decltype(c)>>(x = flink::benchmarks::Mix(x));
+      for (auto& c : value)
+        c = static_cast<std::remove_reference_t<decltype(c)>>(x = flink::benchmarks::Mix(x));
     } else {
       ++value[static_cast<size_t>(number) % bytes_];
     }
@@ -128,11 +132,13 @@ FLINK_JOB(env, args) {
   const std::string result = parameters.Get("result", "/dev/null");
   env.SetJobName("Benchmark " + which);
   if (which == "chain") {
-    env.FromSequence(1, count).Uid("source")
+    env.FromSequence(1, count)
+        .Uid("source")
         .Map([](int64_t x) { return x * 3; })
         .Map([](int64_t x) { return x + 1; })
         .Filter([](const int64_t& x) { return (x & 7) != 0; })
-        .SinkTo(CheckedDiscard<int64_t>(result)).Uid("sink");
+        .SinkTo(CheckedDiscard<int64_t>(result))
+        .Uid("sink");
   } else if (which == "keyed") {
     const bool is_zipf = parameters.Get("distribution", "uniform") == "zipf";
     auto zipf = std::make_shared<const Zipf>(is_zipf ? keys : 2, 0.99);
@@ -142,24 +148,35 @@ FLINK_JOB(env, args) {
       return KeyedNumber(i < 0 ? -1 - i : ZipfKey(static_cast<uint64_t>(i), keys, *zipf), 1);
     })
                          : numbers.Map([keys](int64_t i) {
-      return KeyedNumber(i < 0 ? -1 - i : UniformKey(static_cast<uint64_t>(i), keys), 1);
-    });
-    keyed.KeyBy(&KeyedNumber::first).Process(RunningSum()).Uid("sum")
-        .SinkTo(CheckedDiscard<int64_t>(result)).Uid("sink");
+                             return KeyedNumber(
+                                 i < 0 ? -1 - i : UniformKey(static_cast<uint64_t>(i), keys), 1);
+                           });
+    keyed.KeyBy(&KeyedNumber::first)
+        .Process(RunningSum())
+        .Uid("sum")
+        .SinkTo(CheckedDiscard<int64_t>(result))
+        .Uid("sink");
   } else if (which == "shuffle") {
-    env.FromSequence(0, count - 1).Uid("source")
+    env.FromSequence(0, count - 1)
+        .Uid("source")
         .Map([](int64_t i) { return KeyedNumber(i, 1); })
         .Rebalance()
-        .SinkTo(CheckedDiscard<KeyedNumber>(result)).Uid("sink");
+        .SinkTo(CheckedDiscard<KeyedNumber>(result))
+        .Uid("sink");
   } else if (which == "recovery") {
     // Every key once at full speed, then at a gentle rate over and over.
     flink::SourceOptions gentle;
     gentle.records_per_second = parameters.GetDouble("rate", 0);
-    env.FromSequence(0, count - 1, gentle).Uid("source")
-        .KeyBy([keys](const int64_t& i) { return static_cast<int64_t>(static_cast<uint64_t>(i) % keys); })
+    env.FromSequence(0, count - 1, gentle)
+        .Uid("source")
+        .KeyBy([keys](const int64_t& i) {
+          return static_cast<int64_t>(static_cast<uint64_t>(i) % keys);
+        })
         .Process(KeepBytes(static_cast<size_t>(parameters.GetLong("value-bytes", 1000)),
-                           parameters.GetRequired("events"))).Uid("keep")
-        .SinkTo(flink::DiscardingSink<int64_t>()).Uid("sink");
+                           parameters.GetRequired("events")))
+        .Uid("keep")
+        .SinkTo(flink::DiscardingSink<int64_t>())
+        .Uid("sink");
   } else {
     throw std::invalid_argument("unknown --case " + which);
   }

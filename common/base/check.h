@@ -1,6 +1,7 @@
 #pragma once
 
-/// FLINK_CHECK: a broken invariant of ours. Prints the condition, text and place, then aborts; on in every build.
+/// FLINK_CHECK: a broken invariant of ours. Prints the condition, text and place, then aborts; on
+/// in every build.
 
 #include <fmt/core.h>
 
@@ -9,8 +10,8 @@ namespace flink {
                               const std::string& text);
 }  // namespace flink
 
-#define FLINK_CHECK(cond, ...)                                                               \
-  do {                                                                                       \
-    if (!(cond)) [[unlikely]]                                                                \
-      ::flink::CheckFailed(__FILE__, __LINE__, #cond, fmt::format(__VA_ARGS__));             \
+#define FLINK_CHECK(cond, ...)                                                   \
+  do {                                                                           \
+    if (!(cond)) [[unlikely]]                                                    \
+      ::flink::CheckFailed(__FILE__, __LINE__, #cond, fmt::format(__VA_ARGS__)); \
   } while (false)

@@ -26,10 +26,14 @@ class Id128 {
     for (size_t i = 0; i < 32; ++i) {
       const char c = hex[i];
       int v;
-      if (c >= '0' && c <= '9') v = c - '0';
-      else if (c >= 'a' && c <= 'f') v = c - 'a' + 10;
-      else if (c >= 'A' && c <= 'F') v = c - 'A' + 10;
-      else return InvalidArgument("not 32 hexadecimal digits: \"{}\"", hex);
+      if (c >= '0' && c <= '9')
+        v = c - '0';
+      else if (c >= 'a' && c <= 'f')
+        v = c - 'a' + 10;
+      else if (c >= 'A' && c <= 'F')
+        v = c - 'A' + 10;
+      else
+        return InvalidArgument("not 32 hexadecimal digits: \"{}\"", hex);
       id.bytes_[i / 2] = static_cast<uint8_t>((i % 2 == 0) ? v << 4 : id.bytes_[i / 2] | v);
     }
     return id;

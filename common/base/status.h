@@ -2,8 +2,9 @@
 
 /// Status and StatusOr: how every fallible call below the public API answers.
 ///
-/// A facade over absl::Status (codes map one-to-one to gRPC). No other file names absl::string_view:
-/// Debian builds Abseil with its own string_view type, which neither converts to nor from std's.
+/// A facade over absl::Status (codes map one-to-one to gRPC). No other file names
+/// absl::string_view: Debian builds Abseil with its own string_view type, which neither converts to
+/// nor from std's.
 
 #include <fmt/core.h>
 
@@ -86,10 +87,10 @@ inline void IgnoreError(const Status&, const char* /*why*/) {}
 #define FLINK_CONCAT_INNER(a, b) a##b
 #define FLINK_CONCAT(a, b) FLINK_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                          \
-  do {                                                 \
-    ::flink::Status flink_status_ = (expr);            \
-    if (!flink_status_.ok()) return flink_status_;     \
+#define RETURN_IF_ERROR(expr)                      \
+  do {                                             \
+    ::flink::Status flink_status_ = (expr);        \
+    if (!flink_status_.ok()) return flink_status_; \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \

@@ -6,9 +6,12 @@ namespace flink::graph {
 
 const char* ToString(ShipStrategy strategy) {
   switch (strategy) {
-    case ShipStrategy::kForward: return "FORWARD";
-    case ShipStrategy::kHash: return "HASH";
-    case ShipStrategy::kRebalance: return "REBALANCE";
+    case ShipStrategy::kForward:
+      return "FORWARD";
+    case ShipStrategy::kHash:
+      return "HASH";
+    case ShipStrategy::kRebalance:
+      return "REBALANCE";
   }
   return "FORWARD";
 }

@@ -53,7 +53,8 @@ struct JobGraph {
   std::vector<JobEdge> edges;
   std::map<std::string, std::string> configuration;  ///< What the job itself set.
 
-  /// Hash of all that must agree between client and executors: vertices, operators, edges. Not the parallelism.
+  /// Hash of all that must agree between client and executors: vertices, operators, edges. Not the
+  /// parallelism.
   uint64_t Digest() const;
 };
 

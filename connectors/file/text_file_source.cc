@@ -114,8 +114,8 @@ std::vector<TextFileSource::Split> TextFileSource::MakeSplits(int parallelism) c
       // In this order the product stays in range for files of any size.
       const int64_t whole = f.size / parts;
       const int64_t rest = f.size % parts;
-      splits.push_back({f.path, whole * i + rest * i / parts,
-                        whole * (i + 1) + rest * (i + 1) / parts});
+      splits.push_back(
+          {f.path, whole * i + rest * i / parts, whole * (i + 1) + rest * (i + 1) / parts});
     }
   }
   return splits;

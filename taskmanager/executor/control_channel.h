@@ -25,14 +25,17 @@ class InMemoryControlChannel final : public ControlChannel {
  public:
   using Receiver = std::function<void(const ::flink::pb::cluster::v1::ExecutorMessage&)>;
   explicit InMemoryControlChannel(Receiver receiver) : receiver_(std::move(receiver)) {}
-  void Send(const ::flink::pb::cluster::v1::ExecutorMessage& message) override { receiver_(message); }
+  void Send(const ::flink::pb::cluster::v1::ExecutorMessage& message) override {
+    receiver_(message);
+  }
 
  private:
   const Receiver receiver_;
 };
 
-/// Frames on a socket: 4-byte little-endian length, then the message. A thread writes, so that a slow TaskManager does
-/// not hold the control thread up. When writing fails the TaskManager has gone: the process exits at once.
+/// Frames on a socket: 4-byte little-endian length, then the message. A thread writes, so that a
+/// slow TaskManager does not hold the control thread up. When writing fails the TaskManager has
+/// gone: the process exits at once.
 class DescriptorControlChannel final : public ControlChannel {
  public:
   /// The descriptor is not owned.
@@ -45,7 +48,8 @@ class DescriptorControlChannel final : public ControlChannel {
   MailboxThread writer_;
 };
 
-/// Blocks until a whole frame was read into `message`; false at the end of the stream or for an impossible length.
+/// Blocks until a whole frame was read into `message`; false at the end of the stream or for an
+/// impossible length.
 bool ReadControlFrame(int descriptor, std::string* message);
 
 }  // namespace flink::taskmanager

@@ -2,10 +2,11 @@
 
 /// CoordinatorHost: runs one source coordinator on a mailbox thread of its own.
 ///
-/// Threading: the methods post and return; from the control thread. What the coordinator says goes out through `report`
-/// in the order it was said, so an acknowledged snapshot stands between the events sent before and after it.
-/// Ownership: owns the coordinator, which lives and ends on its thread. Errors: what it throws is reported once, as an
-/// ExecutorFailed with user_error; nothing is called after that.
+/// Threading: the methods post and return; from the control thread. What the coordinator says goes
+/// out through `report` in the order it was said, so an acknowledged snapshot stands between the
+/// events sent before and after it. Ownership: owns the coordinator, which lives and ends on its
+/// thread. Errors: what it throws is reported once, as an ExecutorFailed with user_error; nothing
+/// is called after that.
 
 #include <functional>
 #include <memory>

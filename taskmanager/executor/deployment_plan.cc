@@ -21,7 +21,11 @@ class Planner {
  public:
   Planner(const LoadedJob& job, const pb::DeployTasks& command, const std::string& executor_id,
           ExchangeNetwork& network)
-      : job_(job), graph_(job.job_graph), command_(command), self_(executor_id), network_(network) {}
+      : job_(job),
+        graph_(job.job_graph),
+        command_(command),
+        self_(executor_id),
+        network_(network) {}
 
   StatusOr<std::vector<TaskDeployment>> Plan();
 
@@ -41,7 +45,8 @@ class Planner {
   StatusOr<const StreamNode*> Node(int node_id) const;
   StatusOr<std::shared_ptr<const EdgeType>> TypeOf(const graph::JobEdge& edge) const;
   /// The range of subtasks at the other end of an edge that are connected with `subtask`.
-  std::pair<int, int> Connected(const graph::JobEdge& edge, int subtask, int other_parallelism) const;
+  std::pair<int, int> Connected(const graph::JobEdge& edge, int subtask,
+                                int other_parallelism) const;
   const std::string& ExecutorOf(SubtaskKey key) const { return placements_.at(key); }
   bool IsLocal(SubtaskKey key) const { return ExecutorOf(key) == self_; }
 
@@ -98,7 +103,8 @@ Status Planner::ReadPlacements() {
   for (size_t v = 0; v < parallelism_.size(); ++v) {
     for (int s = 0; s < parallelism_[v].parallelism; ++s) {
       if (placements_.count({static_cast<int>(v), s}) == 0) {
-        return InvalidArgument("subtask {} of {} is placed nowhere", s + 1, graph_.vertices[v].name);
+        return InvalidArgument("subtask {} of {} is placed nowhere", s + 1,
+                               graph_.vertices[v].name);
       }
     }
   }
@@ -170,7 +176,8 @@ Status Planner::ConnectInputs(int edge_index) {
   const int targets = parallelism_[static_cast<size_t>(edge.target_vertex)].parallelism;
   if (edge.ship_strategy == graph::ShipStrategy::kForward && sources != targets) {
     return InvalidArgument(
-        "{} (parallelism {}) forwards to {} (parallelism {}): a forward edge needs the same parallelism",
+        "{} (parallelism {}) forwards to {} (parallelism {}): a forward edge needs the same "
+        "parallelism",
         graph_.vertices[static_cast<size_t>(edge.source_vertex)].name, sources,
         graph_.vertices[static_cast<size_t>(edge.target_vertex)].name, targets);
   }
@@ -239,8 +246,10 @@ StatusOr<std::vector<TaskDeployment>> Planner::Plan() {
   for (const auto& [key, executor] : placements_) {
     if (executor == self_) RETURN_IF_ERROR(MakeTask(key));
   }
-  for (size_t e = 0; e < graph_.edges.size(); ++e) RETURN_IF_ERROR(ConnectInputs(static_cast<int>(e)));
-  for (size_t e = 0; e < graph_.edges.size(); ++e) RETURN_IF_ERROR(ConnectOutputs(static_cast<int>(e)));
+  for (size_t e = 0; e < graph_.edges.size(); ++e)
+    RETURN_IF_ERROR(ConnectInputs(static_cast<int>(e)));
+  for (size_t e = 0; e < graph_.edges.size(); ++e)
+    RETURN_IF_ERROR(ConnectOutputs(static_cast<int>(e)));
   std::vector<TaskDeployment> tasks;
   for (auto& [key, task] : tasks_) tasks.push_back(std::move(task));
   return tasks;

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Turns a DeployTasks command into the tasks of this executor, with their channels to each other and to other executors.
+/// Turns a DeployTasks command into the tasks of this executor, with their channels to each other
+/// and to other executors.
 
 #include <string>
 #include <vector>

@@ -19,10 +19,12 @@ constexpr std::string_view kWorkingDirectoryKey = "client.working-directory";
 }  // namespace
 
 StatusOr<LoadedJob> LoadJobLibrary(const ::flink::pb::cluster::v1::ExecutorSettings& settings) {
-  ASSIGN_OR_RETURN(const graph::JobLibrary library, graph::JobLibrary::Load(settings.library_path()));
+  ASSIGN_OR_RETURN(const graph::JobLibrary library,
+                   graph::JobLibrary::Load(settings.library_path()));
   const Configuration config(std::map<std::string, std::string>(settings.configuration().begin(),
                                                                 settings.configuration().end()));
-  const std::vector<std::string> arguments(settings.arguments().begin(), settings.arguments().end());
+  const std::vector<std::string> arguments(settings.arguments().begin(),
+                                           settings.arguments().end());
   LoadedJob job;
   ASSIGN_OR_RETURN(job.stream_graph,
                    library.Describe(arguments, config.GetString(kWorkingDirectoryKey, "")));

@@ -70,7 +70,8 @@ void TaskExecutor::Shutdown() {
   channel_->Flush();
 }
 
-// ---- Start -----------------------------------------------------------------------------------------------------------
+// ---- Start
+// -----------------------------------------------------------------------------------------------------------
 
 void TaskExecutor::OnLoaded(StatusOr<LoadedJob> job) {
   if (ending_) return;
@@ -90,8 +91,10 @@ Status TaskExecutor::GetReady(StatusOr<LoadedJob> job) {
                               vertex.id.ToHex());
     }
     return FailedPrecondition(
-        "the library gives another dataflow than the client's for job {}: {}. The program must build the same "
-        "dataflow from the same arguments on every machine: submit the job again with the library that is "
+        "the library gives another dataflow than the client's for job {}: {}. The program must "
+        "build the same "
+        "dataflow from the same arguments on every machine: submit the job again with the library "
+        "that is "
         "deployed",
         settings_.job_name(), vertices);
   }
@@ -123,7 +126,8 @@ Status TaskExecutor::MakeEnvironment() {
   ASSIGN_OR_RETURN(const int64_t threads, config.GetInt(options::kRocksDbTransferThreads));
   ASSIGN_OR_RETURN(environment_.inline_threshold_bytes,
                    config.GetMemorySize(options::kDataInlineThreshold));
-  io_pool_ = std::make_unique<WorkerPool>("snapshot-io", static_cast<int>(std::max<int64_t>(threads, 1)));
+  io_pool_ =
+      std::make_unique<WorkerPool>("snapshot-io", static_cast<int>(std::max<int64_t>(threads, 1)));
   environment_.job_id = job_id.ToHex();
   environment_.job_name = settings_.job_name();
   environment_.attempt = settings_.attempt();
@@ -137,17 +141,20 @@ Status TaskExecutor::MakeEnvironment() {
   };
   uint64_t keyed_operators = 0;
   for (const graph::JobVertex& vertex : job_.job_graph.vertices) {
-    for (const graph::OperatorDescription& op : vertex.operators) keyed_operators += op.keyed ? 1 : 0;
+    for (const graph::OperatorDescription& op : vertex.operators)
+      keyed_operators += op.keyed ? 1 : 0;
   }
-  // A slot holds one subtask of each vertex: its memory is shared by the keyed operators of the job.
-  const uint64_t shares =
-      std::max<uint64_t>(keyed_operators, 1) * static_cast<uint64_t>(std::max(settings_.slots(), 1));
+  // A slot holds one subtask of each vertex: its memory is shared by the keyed operators of the
+  // job.
+  const uint64_t shares = std::max<uint64_t>(keyed_operators, 1) *
+                          static_cast<uint64_t>(std::max(settings_.slots(), 1));
   environment_.keyed_memory_bytes =
       std::max(settings_.managed_memory_bytes() / shares, kLeastKeyedMemory);
   return OkStatus();
 }
 
-// ---- Commands --------------------------------------------------------------------------------------------------------
+// ---- Commands
+// --------------------------------------------------------------------------------------------------------
 
 void TaskExecutor::Handle(const pb::ExecutorCommand& command) {
   if (command.job_id() != settings_.job_id() || command.attempt() != settings_.attempt()) {
@@ -156,8 +163,10 @@ void TaskExecutor::Handle(const pb::ExecutorCommand& command) {
     return;
   }
   switch (command.command_case()) {
-    case pb::ExecutorCommand::kDeploy: return Deploy(command.deploy());
-    case pb::ExecutorCommand::kTriggerCheckpoint: return Trigger(command.trigger_checkpoint());
+    case pb::ExecutorCommand::kDeploy:
+      return Deploy(command.deploy());
+    case pb::ExecutorCommand::kTriggerCheckpoint:
+      return Trigger(command.trigger_checkpoint());
     case pb::ExecutorCommand::kTriggerCoordinator: {
       const auto found = coordinators_.find(command.trigger_coordinator().operator_id());
       if (found != coordinators_.end()) {
@@ -175,10 +184,14 @@ void TaskExecutor::Handle(const pb::ExecutorCommand& command) {
         subtask.task->NotifyCheckpointAborted(command.checkpoint_aborted().checkpoint_id());
       }
       return;
-    case pb::ExecutorCommand::kCancel: return Cancel();
-    case pb::ExecutorCommand::kCoordinatorEvent: return Route(command.coordinator_event());
-    case pb::ExecutorCommand::kFinish: return Finish(command.finish());
-    case pb::ExecutorCommand::COMMAND_NOT_SET: return;
+    case pb::ExecutorCommand::kCancel:
+      return Cancel();
+    case pb::ExecutorCommand::kCoordinatorEvent:
+      return Route(command.coordinator_event());
+    case pb::ExecutorCommand::kFinish:
+      return Finish(command.finish());
+    case pb::ExecutorCommand::COMMAND_NOT_SET:
+      return;
   }
 }
 
@@ -229,11 +242,13 @@ Status TaskExecutor::StartCoordinator(const pb::CoordinatorRestore& restore,
     for (const graph::OperatorDescription& op : vertex.operators) {
       if (op.id != id) continue;
       const size_t node = static_cast<size_t>(op.node_id) - 1;
-      if (node >= job_.stream_graph.nodes.size() || !job_.stream_graph.nodes[node].make_coordinator) {
+      if (node >= job_.stream_graph.nodes.size() ||
+          !job_.stream_graph.nodes[node].make_coordinator) {
         break;
       }
       auto host = std::make_unique<CoordinatorHost>(id, op.name, parallelism, environment_.report);
-      host->Start(job_.stream_graph.nodes[node].make_coordinator, restore.has_state(), restore.state());
+      host->Start(job_.stream_graph.nodes[node].make_coordinator, restore.has_state(),
+                  restore.state());
       coordinators_[restore.operator_id()] = std::move(host);
       return OkStatus();
     }
@@ -276,7 +291,8 @@ void TaskExecutor::Finish(const pb::FinishTasks& command) {
   EndIfDone();
 }
 
-// ---- Reports ---------------------------------------------------------------------------------------------------------
+// ---- Reports
+// ---------------------------------------------------------------------------------------------------------
 
 void TaskExecutor::OnReport(pb::ExecutorMessage message) {
   const bool is_state = message.has_task_state();

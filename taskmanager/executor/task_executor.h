@@ -1,15 +1,18 @@
 #pragma once
 
-/// TaskExecutor: one job attempt's part on one TaskManager: job library, tasks, record exchange, source coordinators.
+/// TaskExecutor: one job attempt's part on one TaskManager: job library, tasks, record exchange,
+/// source coordinators.
 ///
-/// Threading: one control thread owns everything below and never blocks on user code: the library is loaded, tasks run
-/// and coordinators run on threads of their own, which only post to it. Deliver from any thread.
-/// Ownership: the executor owns the LoadedJob, the TaskEnvironment and the I/O pool, the ExchangeNetwork, the Tasks and the
-/// CoordinatorHosts. Each task's thread owns its chain (see task.h). Release: when tasks finish, are cancelled or fail,
-/// each frees its chain itself; the executor ends when all tasks have (a failed one makes it wait for CancelTasks, or to
+/// Threading: one control thread owns everything below and never blocks on user code: the library
+/// is loaded, tasks run and coordinators run on threads of their own, which only post to it.
+/// Deliver from any thread. Ownership: the executor owns the LoadedJob, the TaskEnvironment and the
+/// I/O pool, the ExchangeNetwork, the Tasks and the CoordinatorHosts. Each task's thread owns its
+/// chain (see task.h). Release: when tasks finish, are cancelled or fail, each frees its chain
+/// itself; the executor ends when all tasks have (a failed one makes it wait for CancelTasks, or to
 /// be killed). Shutdown then takes down tasks, coordinators, network, pool.
 /// Fencing: a command of another job or attempt is dropped.
-/// Errors: what cannot go on is reported as ExecutorFailed, a task's failure as TaskStateChanged. Neither ends the process.
+/// Errors: what cannot go on is reported as ExecutorFailed, a task's failure as TaskStateChanged.
+/// Neither ends the process.
 
 #include <cstdint>
 #include <future>

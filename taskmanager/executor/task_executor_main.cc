@@ -1,4 +1,5 @@
-// task-executor: the process that runs the tasks of one job attempt for one TaskManager. Descriptor 3 is a socket to it.
+// task-executor: the process that runs the tasks of one job attempt for one TaskManager. Descriptor
+// 3 is a socket to it.
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -31,7 +32,8 @@ int main() {
 
   std::string bytes;
   if (!flink::taskmanager::ReadControlFrame(kControlDescriptor, &bytes)) {
-    std::fprintf(stderr, "task-executor is started by a taskmanager, with a socket as descriptor 3\n");
+    std::fprintf(stderr,
+                 "task-executor is started by a taskmanager, with a socket as descriptor 3\n");
     return 1;
   }
   pb::ExecutorSettings settings;

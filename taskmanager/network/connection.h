@@ -2,16 +2,15 @@
 
 /// Connection: frames over one stream socket (TCP or unix), driven by the I/O thread.
 ///
-/// Threading: TakeBuffer and Enqueue from any thread; everything else on the I/O thread. Ownership: shared by the
-/// exchange network and the channels that send over it. The handler outlives the I/O thread's last work.
-/// Errors: a connection ends once, and its handler is told: OK after a goodbye of the peer, else why it was lost. What is
-/// enqueued after that is dropped.
+/// Threading: TakeBuffer and Enqueue from any thread; everything else on the I/O thread. Ownership:
+/// shared by the exchange network and the channels that send over it. The handler outlives the I/O
+/// thread's last work. Errors: a connection ends once, and its handler is told: OK after a goodbye
+/// of the peer, else why it was lost. What is enqueued after that is dropped.
 
 #ifndef ASIO_STANDALONE
 #define ASIO_STANDALONE
 #endif
 #include <asio.hpp>
-
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -33,7 +32,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
    public:
     virtual ~Handler() = default;
     /// A verified frame. An error ends the connection.
-    virtual Status OnFrame(Connection& connection, const FrameHeader& header, FrameBytes payload) = 0;
+    virtual Status OnFrame(Connection& connection, const FrameHeader& header,
+                           FrameBytes payload) = 0;
     /// All that had arrived has been handed over.
     virtual void OnReadTurnOver() = 0;
     virtual void OnClosed(Connection& connection, const Status& reason) = 0;
@@ -44,7 +44,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// An empty buffer, mostly one that was used before.
   BufferWriter TakeBuffer();
-  /// Sends a finished frame after those enqueued before. With `more_expected` it may wait for company until Announce.
+  /// Sends a finished frame after those enqueued before. With `more_expected` it may wait for
+  /// company until Announce.
   void Enqueue(BufferWriter frame, bool more_expected = false);
   /// Sends what waits for company.
   void Announce();
@@ -85,7 +86,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool ended_ = false;
   bool peer_said_goodbye_ = false;
 
-  // Reading. A frame's payload is read in place; what lies behind it goes to spill_ and is copied from there.
+  // Reading. A frame's payload is read in place; what lies behind it goes to spill_ and is copied
+  // from there.
   FrameHeader header_;
   size_t header_have_ = 0;
   FrameBytes payload_;
@@ -101,11 +103,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t front_sent_ = 0;  // bytes of outgoing_.front()
 
   std::mutex mutex_;
-  std::vector<BufferWriter> pending_;   // guarded by mutex_
-  size_t pending_bytes_ = 0;            // guarded by mutex_
-  std::vector<BufferWriter> free_;      // guarded by mutex_
-  bool write_posted_ = false;           // guarded by mutex_
-  bool closed_for_senders_ = false;     // guarded by mutex_
+  std::vector<BufferWriter> pending_;  // guarded by mutex_
+  size_t pending_bytes_ = 0;           // guarded by mutex_
+  std::vector<BufferWriter> free_;     // guarded by mutex_
+  bool write_posted_ = false;          // guarded by mutex_
+  bool closed_for_senders_ = false;    // guarded by mutex_
 };
 
 }  // namespace flink::taskmanager

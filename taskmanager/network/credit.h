@@ -2,9 +2,10 @@
 
 /// Credit: how many bytes a channel may have in flight.
 ///
-/// The producer takes credit when it sends (it may overdraw with the last element) and stops processing while a channel
-/// of its has none; the consumer gives it back when it takes the element. So the memory of a channel is bounded by its
-/// window plus what one processing step emits.
+/// The producer takes credit when it sends (it may overdraw with the last element) and stops
+/// processing while a channel of its has none; the consumer gives it back when it takes the
+/// element. So the memory of a channel is bounded by its window plus what one processing step
+/// emits.
 
 #include <algorithm>
 #include <atomic>
@@ -46,8 +47,8 @@ class OutputCredit final : public CreditReturn {
 
 /// What an element costs beyond its records.
 inline constexpr int64_t kElementOverheadBytes = 64;
-/// A consumer in another process returns credit in portions of this size. Windows are larger, so that a producer never
-/// waits for a portion that is not full.
+/// A consumer in another process returns credit in portions of this size. Windows are larger, so
+/// that a producer never waits for a portion that is not full.
 inline constexpr int64_t kCreditPortionBytes = 64 << 10;
 /// A fast producer tells the other side of its batches in portions of this size.
 inline constexpr int64_t kAnnounceBytes = 64 << 10;

@@ -56,8 +56,9 @@ class ExchangeNetwork::Io final : public Connection::Handler {
 
   StatusOr<std::string> Listen();
   void RegisterInput(uint64_t id, std::shared_ptr<InputGate> gate, int channel);
-  std::unique_ptr<OutputChannel> MakeOutput(const std::string& executor_id, const std::string& address,
-                                            uint64_t id, std::shared_ptr<OutputCredit> credit);
+  std::unique_ptr<OutputChannel> MakeOutput(const std::string& executor_id,
+                                            const std::string& address, uint64_t id,
+                                            std::shared_ptr<OutputCredit> credit);
   void Start();
   void ExpectEnd() {
     asio::post(*io_, [this] { ending_ = true; });
@@ -101,14 +102,14 @@ class ExchangeNetwork::Io final : public Connection::Handler {
   std::unordered_map<uint64_t, Input> inputs_;
   std::unordered_map<uint64_t, std::shared_ptr<OutputCredit>> outputs_;
   std::vector<std::shared_ptr<InputGate>> to_announce_;  // fed in this turn of reading
-  std::map<std::string, Peer> peers_;  // by executor id; those we send to
+  std::map<std::string, Peer> peers_;                    // by executor id; those we send to
   std::vector<std::shared_ptr<Connection>> accepted_;
   bool started_ = false;
   bool ending_ = false;
 
   std::mutex mutex_;
   std::condition_variable closed_;
-  int open_connections_ = 0;   // guarded by mutex_
+  int open_connections_ = 0;  // guarded by mutex_
   std::thread thread_;
 };
 
@@ -137,7 +138,8 @@ StatusOr<std::string> ExchangeNetwork::Io::ListenUnix() {
   acceptor_.open(asio::generic::stream_protocol(AF_UNIX, 0), error);
   if (!error) acceptor_.bind(endpoint, error);
   if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return Unavailable("cannot listen for records on {}: {}", socket_file_, error.message());
+  if (error)
+    return Unavailable("cannot listen for records on {}: {}", socket_file_, error.message());
   return std::string(kUnixPrefix) + socket_file_;
 }
 
@@ -199,8 +201,8 @@ void ExchangeNetwork::Io::Accept() {
   acceptor_.async_accept(connection->socket(), [this, connection](const std::error_code& error) {
     if (error) {
       if (error != asio::error::operation_aborted) {
-        on_lost_(Unavailable("cannot accept connections of other task executors: {}",
-                             error.message()));
+        on_lost_(
+            Unavailable("cannot accept connections of other task executors: {}", error.message()));
       }
       return;
     }
@@ -264,15 +266,19 @@ void ExchangeNetwork::Io::OnConnected(const std::shared_ptr<Connection>& connect
 Status ExchangeNetwork::Io::OnFrame(Connection& connection, const FrameHeader& header,
                                     FrameBytes payload) {
   switch (header.type) {
-    case FrameType::kHello: return OnHello(connection, payload.view());
-    case FrameType::kWelcome: connection.AllowWriting(); return OkStatus();
+    case FrameType::kHello:
+      return OnHello(connection, payload.view());
+    case FrameType::kWelcome:
+      connection.AllowWriting();
+      return OkStatus();
     case FrameType::kCredit: {
       const auto found = outputs_.find(header.channel);
       if (found == outputs_.end()) return DataLoss("credit for unknown channel {}", header.channel);
       found->second->Return(header.value);
       return OkStatus();
     }
-    default: return OnElement(connection, header, std::move(payload));
+    default:
+      return OnElement(connection, header, std::move(payload));
   }
 }
 
@@ -380,7 +386,8 @@ ExchangeNetwork::ExchangeNetwork(Options options, std::function<void(Status)> on
     : io_(std::make_unique<Io>(std::move(options), std::move(on_lost))) {}
 ExchangeNetwork::~ExchangeNetwork() = default;
 StatusOr<std::string> ExchangeNetwork::Listen() { return io_->Listen(); }
-void ExchangeNetwork::RegisterInput(uint64_t channel_id, std::shared_ptr<InputGate> gate, int channel) {
+void ExchangeNetwork::RegisterInput(uint64_t channel_id, std::shared_ptr<InputGate> gate,
+                                    int channel) {
   io_->RegisterInput(channel_id, std::move(gate), channel);
 }
 std::unique_ptr<OutputChannel> ExchangeNetwork::MakeOutput(const std::string& executor_id,

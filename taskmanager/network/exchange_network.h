@@ -1,13 +1,15 @@
 #pragma once
 
-/// ExchangeNetwork: the channels between this task executor and its peers. One listener, one I/O thread, at most one
-/// connection per ordered pair of executors (the producing side opens it), channels multiplexed.
+/// ExchangeNetwork: the channels between this task executor and its peers. One listener, one I/O
+/// thread, at most one connection per ordered pair of executors (the producing side opens it),
+/// channels multiplexed.
 ///
-/// Threading: Listen, RegisterInput, MakeOutput, Start, Finish and Shutdown on the owner's thread. The I/O thread pushes
-/// received elements into the gates and gives credit back to producers.
-/// Ownership: owns the connections; channels keep the one they send over. Destroy it after the tasks have ended.
-/// Errors: a connection that breaks, a damaged frame or a gap in a channel ends the connection, and `on_lost` is called
-/// (I/O thread) with "lost connection to task executor X: why". Nothing is delivered on its channels after that.
+/// Threading: Listen, RegisterInput, MakeOutput, Start, Finish and Shutdown on the owner's thread.
+/// The I/O thread pushes received elements into the gates and gives credit back to producers.
+/// Ownership: owns the connections; channels keep the one they send over. Destroy it after the
+/// tasks have ended. Errors: a connection that breaks, a damaged frame or a gap in a channel ends
+/// the connection, and `on_lost` is called (I/O thread) with "lost connection to task executor X:
+/// why". Nothing is delivered on its channels after that.
 
 #include <cstdint>
 #include <functional>
@@ -42,8 +44,9 @@ class ExchangeNetwork {
   /// Elements of this channel go into the gate. Before Start.
   void RegisterInput(uint64_t channel_id, std::shared_ptr<InputGate> gate, int channel);
   /// The sending end of a channel to a task of that executor. Before Start.
-  std::unique_ptr<OutputChannel> MakeOutput(const std::string& executor_id, const std::string& address,
-                                            uint64_t channel_id, std::shared_ptr<OutputCredit> credit);
+  std::unique_ptr<OutputChannel> MakeOutput(const std::string& executor_id,
+                                            const std::string& address, uint64_t channel_id,
+                                            std::shared_ptr<OutputCredit> credit);
   /// Opens the connections, and lets peers send.
   void Start();
   /// From here on a lost connection is no failure: the tasks are ending.

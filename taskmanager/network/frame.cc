@@ -32,8 +32,9 @@ void BeginFrame(BufferWriter& out) {
 Status FinishFrame(FrameHeader header, BufferWriter& out) {
   const size_t length = out.size() - sizeof(FrameHeader);
   if (length > kMaxFrameBytes) {
-    return ResourceExhausted("a batch takes {} bytes on the wire, more than the {} allowed: make the records smaller",
-                             length, kMaxFrameBytes);
+    return ResourceExhausted(
+        "a batch takes {} bytes on the wire, more than the {} allowed: make the records smaller",
+        length, kMaxFrameBytes);
   }
   header.length = static_cast<uint32_t>(length);
   header.checksum = ChecksumOf(header, out.view().substr(sizeof(FrameHeader)));

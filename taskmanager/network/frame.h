@@ -1,12 +1,15 @@
 #pragma once
 
-/// The frames of a connection between two task executors. Little-endian; both ends are builds of one release.
+/// The frames of a connection between two task executors. Little-endian; both ends are builds of
+/// one release.
 ///
-/// A connection carries records in one direction, from the executor that opened it, and credit in the other:
+/// A connection carries records in one direction, from the executor that opened it, and credit in
+/// the other:
 ///   -> kHello            <- kWelcome, as soon as the receiver has its channels
-///   -> elements of any channel      <- kCredit       both: kGoodbye as the last frame of a clean end
-/// A frame is a fixed header and `length` bytes of payload. The checksum covers both. The sequence number counts the
-/// element frames of a channel from 0.
+///   -> elements of any channel      <- kCredit       both: kGoodbye as the last frame of a clean
+///   end
+/// A frame is a fixed header and `length` bytes of payload. The checksum covers both. The sequence
+/// number counts the element frames of a channel from 0.
 
 #include <cstdint>
 #include <string>
@@ -41,7 +44,8 @@ struct FrameHeader {
 };
 static_assert(sizeof(FrameHeader) == 32);
 
-/// Frames above this are refused on both ends: a length that large is a damaged one, or a record nobody should send.
+/// Frames above this are refused on both ends: a length that large is a damaged one, or a record
+/// nobody should send.
 inline constexpr uint32_t kMaxFrameBytes = 1u << 30;
 
 /// What the opening side presents.

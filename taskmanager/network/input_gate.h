@@ -2,9 +2,10 @@
 
 /// InputGate: the queues of all input channels of one task.
 ///
-/// Threading: AddChannel before anything is pushed. Push from the producers' threads (a task of this process, or the
-/// I/O thread); everything else on the consumer's thread. Each channel keeps its order; ready channels take turns.
-/// Ownership: shared by the consuming task and the producers of its channels; the last of them frees it.
+/// Threading: AddChannel before anything is pushed. Push from the producers' threads (a task of
+/// this process, or the I/O thread); everything else on the consumer's thread. Each channel keeps
+/// its order; ready channels take turns. Ownership: shared by the consuming task and the producers
+/// of its channels; the last of them frees it.
 
 #include <cstdint>
 #include <deque>
@@ -34,8 +35,8 @@ class InputGate {
   void SetCreditReturn(int channel, std::shared_ptr<CreditReturn> credit);
   int channel_count() const { return static_cast<int>(channels_.size()); }
 
-  /// With `more_expected` the consumer is not woken before kAnnounceBytes have come or the producer says Announce: waking a
-  /// thread costs more than processing a batch.
+  /// With `more_expected` the consumer is not woken before kAnnounceBytes have come or the producer
+  /// says Announce: waking a thread costs more than processing a batch.
   void Push(int channel, StreamElement element, bool more_expected = false);
   /// Wakes the consumer if something was pushed of which it was not told. Any thread.
   void Announce();

@@ -1,6 +1,7 @@
 #pragma once
 
-/// OutputChannel: the sending end of a channel. Never blocks; the task looks at its credit before each step.
+/// OutputChannel: the sending end of a channel. Never blocks; the task looks at its credit before
+/// each step.
 ///
 /// Threading: the producing task's thread.
 
@@ -17,7 +18,8 @@ namespace flink::taskmanager {
 class OutputChannel {
  public:
   virtual ~OutputChannel() = default;
-  /// Returns the bytes that the element takes. With `more_expected` the receiver may learn of it late; see Announce.
+  /// Returns the bytes that the element takes. With `more_expected` the receiver may learn of it
+  /// late; see Announce.
   virtual int64_t Send(StreamElement element, bool more_expected = false) = 0;
   /// Nothing more follows soon: the receiver must learn of all that was sent.
   virtual void Announce() = 0;

@@ -9,12 +9,18 @@ namespace {
 FrameType TypeOf(StreamElement::Kind kind) {
   switch (kind) {
     case StreamElement::Kind::kBatch:
-    case StreamElement::Kind::kEncodedBatch: return FrameType::kBatch;
-    case StreamElement::Kind::kWatermark: return FrameType::kWatermark;
-    case StreamElement::Kind::kIdle: return FrameType::kIdle;
-    case StreamElement::Kind::kActive: return FrameType::kActive;
-    case StreamElement::Kind::kBarrier: return FrameType::kBarrier;
-    case StreamElement::Kind::kEndOfData: return FrameType::kEndOfData;
+    case StreamElement::Kind::kEncodedBatch:
+      return FrameType::kBatch;
+    case StreamElement::Kind::kWatermark:
+      return FrameType::kWatermark;
+    case StreamElement::Kind::kIdle:
+      return FrameType::kIdle;
+    case StreamElement::Kind::kActive:
+      return FrameType::kActive;
+    case StreamElement::Kind::kBarrier:
+      return FrameType::kBarrier;
+    case StreamElement::Kind::kEndOfData:
+      return FrameType::kEndOfData;
   }
   return FrameType::kHello;
 }
@@ -60,18 +66,25 @@ void RemoteCreditReturn::Return(int64_t bytes) {
 
 StatusOr<StreamElement> ElementOfFrame(const FrameHeader& header, FrameBytes payload) {
   StreamElement element;
-  element.cost =
-      static_cast<int64_t>(sizeof(FrameHeader) + payload.size()) + kElementOverheadBytes;
+  element.cost = static_cast<int64_t>(sizeof(FrameHeader) + payload.size()) + kElementOverheadBytes;
   element.value = header.value;
   switch (header.type) {
     case FrameType::kBatch:
       element.kind = StreamElement::Kind::kEncodedBatch;
       element.bytes = std::move(payload);
       return element;
-    case FrameType::kWatermark: element.kind = StreamElement::Kind::kWatermark; return element;
-    case FrameType::kIdle: element.kind = StreamElement::Kind::kIdle; return element;
-    case FrameType::kActive: element.kind = StreamElement::Kind::kActive; return element;
-    case FrameType::kEndOfData: element.kind = StreamElement::Kind::kEndOfData; return element;
+    case FrameType::kWatermark:
+      element.kind = StreamElement::Kind::kWatermark;
+      return element;
+    case FrameType::kIdle:
+      element.kind = StreamElement::Kind::kIdle;
+      return element;
+    case FrameType::kActive:
+      element.kind = StreamElement::Kind::kActive;
+      return element;
+    case FrameType::kEndOfData:
+      element.kind = StreamElement::Kind::kEndOfData;
+      return element;
     case FrameType::kBarrier: {
       if (payload.size() < sizeof(int64_t)) return DataLoss("a barrier without a timestamp");
       BufferReader in(payload.view());
@@ -83,7 +96,8 @@ StatusOr<StreamElement> ElementOfFrame(const FrameHeader& header, FrameBytes pay
       element.barrier = std::move(barrier);
       return element;
     }
-    default: return DataLoss("unexpected frame type {}", static_cast<int>(header.type));
+    default:
+      return DataLoss("unexpected frame type {}", static_cast<int>(header.type));
   }
 }
 

@@ -12,8 +12,8 @@
 
 namespace flink::taskmanager {
 
-/// Encodes each element into a frame on the producing task's thread. Throws std::runtime_error for a batch that is too
-/// large to be sent.
+/// Encodes each element into a frame on the producing task's thread. Throws std::runtime_error for
+/// a batch that is too large to be sent.
 class RemoteOutputChannel final : public OutputChannel {
  public:
   RemoteOutputChannel(std::shared_ptr<Connection> connection, uint64_t channel_id,
@@ -30,12 +30,14 @@ class RemoteOutputChannel final : public OutputChannel {
   uint32_t sequence_ = 0;
 };
 
-/// Collects the credit of a received channel and sends it back in portions. The I/O thread sets the connection before
-/// the first element; Return is called on the consumer's thread.
+/// Collects the credit of a received channel and sends it back in portions. The I/O thread sets the
+/// connection before the first element; Return is called on the consumer's thread.
 class RemoteCreditReturn final : public CreditReturn {
  public:
   explicit RemoteCreditReturn(uint64_t channel_id) : channel_id_(channel_id) {}
-  void set_connection(std::shared_ptr<Connection> connection) { connection_ = std::move(connection); }
+  void set_connection(std::shared_ptr<Connection> connection) {
+    connection_ = std::move(connection);
+  }
   void Return(int64_t bytes) override;
 
  private:

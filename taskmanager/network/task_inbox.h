@@ -1,10 +1,12 @@
 #pragma once
 
-/// TaskInbox: all that other threads may touch of a task. Mail, and the signals that end a wait for input or credit.
+/// TaskInbox: all that other threads may touch of a task. Mail, and the signals that end a wait for
+/// input or credit.
 ///
-/// Shared by the task and by whatever feeds it or takes from it, so it outlives all of them. The task's thread runs the
-/// mailbox. To sleep it arms the inbox, looks once more for work, then waits for mail; whoever makes work possible
-/// calls Wake, which costs one load unless the task really waits.
+/// Shared by the task and by whatever feeds it or takes from it, so it outlives all of them. The
+/// task's thread runs the mailbox. To sleep it arms the inbox, looks once more for work, then waits
+/// for mail; whoever makes work possible calls Wake, which costs one load unless the task really
+/// waits.
 
 #include <atomic>
 

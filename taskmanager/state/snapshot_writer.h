@@ -22,7 +22,8 @@ class SnapshotWriter {
  public:
   SnapshotWriter(const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes)
       : request_(request), inline_threshold_(inline_threshold_bytes) {}
-  /// Removes what was written to the shared directory, unless Finish succeeded: nobody will name it.
+  /// Removes what was written to the shared directory, unless Finish succeeded: nobody will name
+  /// it.
   ~SnapshotWriter();
   SnapshotWriter(const SnapshotWriter&) = delete;
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;

@@ -1,10 +1,11 @@
 #pragma once
 
-/// BarrierAligner: decides when a checkpoint has reached a task on all its channels, and which channels wait.
+/// BarrierAligner: decides when a checkpoint has reached a task on all its channels, and which
+/// channels wait.
 ///
-/// Exactly once: a channel that delivered the barrier is blocked until all have. At least once: no channel is blocked.
-/// A barrier of a newer checkpoint ends an older alignment, whose barriers are ignored from then on; so are those of
-/// aborted ones.
+/// Exactly once: a channel that delivered the barrier is blocked until all have. At least once: no
+/// channel is blocked. A barrier of a newer checkpoint ends an older alignment, whose barriers are
+/// ignored from then on; so are those of aborted ones.
 ///
 /// Threading: the task's thread. Pure: the caller blocks and releases channels as the answer says.
 
@@ -24,8 +25,8 @@ class BarrierAligner {
  public:
   using Time = std::chrono::steady_clock::time_point;
   struct Answer {
-    bool block_channel = false;  ///< The one that delivered the barrier.
-    bool release_all = false;    ///< Before anything else.
+    bool block_channel = false;     ///< The one that delivered the barrier.
+    bool release_all = false;       ///< Before anything else.
     std::vector<int64_t> subsumed;  ///< Alignments given up because of a newer checkpoint.
     /// Set when the checkpoint is to be taken now.
     std::shared_ptr<const CheckpointBarrier> complete;

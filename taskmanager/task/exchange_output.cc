@@ -27,7 +27,8 @@ ExchangeOutput::ExchangeOutput(OutputDeployment deployment, int subtask, TaskCou
 
 void ExchangeOutput::Write(int channel, std::unique_ptr<BatchBase> batch) {
   TaskCounters::Add(counters_.records_out, static_cast<int64_t>(batch->size()));
-  // Who writes batches in quick succession lets receivers sleep until several have come; a slow one has each seen at once.
+  // Who writes batches in quick succession lets receivers sleep until several have come; a slow one
+  // has each seen at once.
   const auto now = std::chrono::steady_clock::now();
   const bool more_expected = now - last_write_ < kQuickSuccession;
   last_write_ = now;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// ExchangeOutput: where a chain ends. Records go through the edge's record writer into channels; control elements go to
-/// every channel, after the records.
+/// ExchangeOutput: where a chain ends. Records go through the edge's record writer into channels;
+/// control elements go to every channel, after the records.
 ///
 /// Threading: the task's thread. Owned by the operator chain.
 

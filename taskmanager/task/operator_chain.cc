@@ -87,9 +87,8 @@ class OperatorChain::Context final : public OperatorContext, public ProcessingTi
 
   int64_t NowMs() const override { return Clock::System().NowMs(); }
   void RegisterTimer(int64_t time_ms, std::function<void()> callback) override {
-    chain_.host_.RegisterTimer(time_ms, [this, callback = std::move(callback)] {
-      chain_.Call(index_, callback);
-    });
+    chain_.host_.RegisterTimer(
+        time_ms, [this, callback = std::move(callback)] { chain_.Call(index_, callback); });
   }
 
  private:
@@ -136,7 +135,8 @@ OperatorChain::OperatorChain(TaskDeployment& deployment, const TaskEnvironment& 
     if (output == nullptr) {
       throw RuntimeFault(Internal("{} has an outgoing edge but no output", deployment.vertex_name));
     }
-    outputs_.push_back(std::make_unique<ExchangeOutput>(std::move(d), deployment.subtask, counters));
+    outputs_.push_back(
+        std::make_unique<ExchangeOutput>(std::move(d), deployment.subtask, counters));
     output->AddTarget(outputs_.back().get());
   }
   source_ = dynamic_cast<SourceOperator*>(&op(0));
@@ -156,7 +156,8 @@ InputPort* OperatorChain::PortOf(size_t target, int index) {
 }
 
 InputPort* OperatorChain::head_input(int index) {
-  if (index < 0 || index >= head_input_count() || head_ports_[static_cast<size_t>(index)] == nullptr) {
+  if (index < 0 || index >= head_input_count() ||
+      head_ports_[static_cast<size_t>(index)] == nullptr) {
     throw RuntimeFault(Internal("{} has no input {}", deployment_.vertex_name, index));
   }
   return head_ports_[static_cast<size_t>(index)];
@@ -171,8 +172,8 @@ void OperatorChain::OpenBackend(size_t i) {
   options.directory = environment_.work_directory + "/" + options.operator_id.substr(0, 8) + "-" +
                       std::to_string(deployment_.subtask);
   options.max_parallelism = deployment_.max_parallelism;
-  options.key_groups = RangeForOperator(deployment_.max_parallelism, deployment_.parallelism,
-                                        deployment_.subtask);
+  options.key_groups =
+      RangeForOperator(deployment_.max_parallelism, deployment_.parallelism, deployment_.subtask);
   options.memory_budget_bytes = environment_.keyed_memory_bytes;
   options.inline_threshold_bytes = environment_.inline_threshold_bytes;
   options.io_pool = environment_.io_pool;
@@ -186,7 +187,8 @@ void OperatorChain::OpenBackend(size_t i) {
     if (std::holds_alternative<std::monostate>(state->managed_keyed_state)) continue;
     options.restore.push_back({std::move(state->managed_keyed_state), restore.base_directory()});
   }
-  StatusOr<std::unique_ptr<KeyedStateBackend>> backend = KeyedStateBackend::Create(std::move(options));
+  StatusOr<std::unique_ptr<KeyedStateBackend>> backend =
+      KeyedStateBackend::Create(std::move(options));
   if (!backend.ok()) {
     NoteFailure(slot.description.name);
     throw RuntimeFault(With(backend.status(), "cannot open the keyed state"));

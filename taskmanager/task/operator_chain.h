@@ -1,10 +1,12 @@
 #pragma once
 
-/// OperatorChain: the operators of one task, linked, with their contexts, keyed state and exchange outputs.
+/// OperatorChain: the operators of one task, linked, with their contexts, keyed state and exchange
+/// outputs.
 ///
-/// Threading: built, used and destroyed on the task's thread. Ownership: owns all of them. On destruction the operators go
-/// first (they hold typed state tables), then the keyed backends, then the outputs.
-/// Errors: what user code throws passes through; failed_operator() then names the innermost operator it came from.
+/// Threading: built, used and destroyed on the task's thread. Ownership: owns all of them. On
+/// destruction the operators go first (they hold typed state tables), then the keyed backends, then
+/// the outputs. Errors: what user code throws passes through; failed_operator() then names the
+/// innermost operator it came from.
 
 #include <cstdint>
 #include <exception>

@@ -11,10 +11,14 @@ namespace flink::taskmanager {
 
 SnapshotKind KindOf(const pb::SnapshotTarget& target) {
   switch (target.kind()) {
-    case pb::SnapshotTarget::KIND_SAVEPOINT: return SnapshotKind::kSavepoint;
-    case pb::SnapshotTarget::KIND_SYNC_SAVEPOINT: return SnapshotKind::kSyncSavepoint;
-    case pb::SnapshotTarget::KIND_FINAL: return SnapshotKind::kFinal;
-    default: return SnapshotKind::kCheckpoint;
+    case pb::SnapshotTarget::KIND_SAVEPOINT:
+      return SnapshotKind::kSavepoint;
+    case pb::SnapshotTarget::KIND_SYNC_SAVEPOINT:
+      return SnapshotKind::kSyncSavepoint;
+    case pb::SnapshotTarget::KIND_FINAL:
+      return SnapshotKind::kFinal;
+    default:
+      return SnapshotKind::kCheckpoint;
   }
 }
 
@@ -29,7 +33,8 @@ SubtaskSnapshot::SubtaskSnapshot(const TaskEnvironment& environment,
       kind_(KindOf(target)),
       done_(std::move(done)) {}
 
-void SubtaskSnapshot::AddOperator(const OperatorId& id, std::vector<OperatorListState> list_states) {
+void SubtaskSnapshot::AddOperator(const OperatorId& id,
+                                  std::vector<OperatorListState> list_states) {
   parts_.emplace_back();
   parts_.back().id = id;
   if (!list_states.empty()) WriteListStates(parts_.size() - 1, std::move(list_states));
@@ -80,7 +85,8 @@ void SubtaskSnapshot::WriteListStates(size_t part, std::vector<OperatorListState
     });
   };
   if (environment_.io_pool == nullptr) return write();
-  if (!environment_.io_pool->Submit(std::move(write))) PartDone(Cancelled("the executor is ending"));
+  if (!environment_.io_pool->Submit(std::move(write)))
+    PartDone(Cancelled("the executor is ending"));
 }
 
 void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
@@ -94,19 +100,21 @@ void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
   request.full = target_.full();
   ++pending_;
   const size_t part = parts_.size() - 1;
-  backend.BeginSnapshot(request, [self = shared_from_this(), part](StatusOr<KeyedSnapshotResult> result) {
-    if (!result.ok()) return self->PartDone(result.status());
-    Part& p = self->parts_[part];
-    p.state.managed_keyed_state = std::move(result->handle);
-    for (std::string& file : result->shared_files) p.message.add_shared_files(std::move(file));
-    for (const auto& [file, checksum] : result->checksums) {
-      (*p.message.mutable_checksums())[file] = checksum;
-      // The key of a shared file is its path, that of another one its name.
-      if (file.front() == '/') self->written_shared_files_.push_back(file);
-    }
-    self->written_bytes_ += result->written_bytes;
-    self->PartDone(OkStatus());
-  });
+  backend.BeginSnapshot(request,
+                        [self = shared_from_this(), part](StatusOr<KeyedSnapshotResult> result) {
+                          if (!result.ok()) return self->PartDone(result.status());
+                          Part& p = self->parts_[part];
+                          p.state.managed_keyed_state = std::move(result->handle);
+                          for (std::string& file : result->shared_files)
+                            p.message.add_shared_files(std::move(file));
+                          for (const auto& [file, checksum] : result->checksums) {
+                            (*p.message.mutable_checksums())[file] = checksum;
+                            // The key of a shared file is its path, that of another one its name.
+                            if (file.front() == '/') self->written_shared_files_.push_back(file);
+                          }
+                          self->written_bytes_ += result->written_bytes;
+                          self->PartDone(OkStatus());
+                        });
 }
 
 void SubtaskSnapshot::Seal() { PartDone(OkStatus()); }
@@ -144,7 +152,8 @@ void SubtaskSnapshot::Finish() {
     message.set_state(snapshot::EncodeSubtaskState(p.state));
     state_bytes += snapshot::StateSize(p.state);
     snapshot::ForEachStream(std::as_const(p.state), [&](const snapshot::StreamStateHandle& handle) {
-      if (std::holds_alternative<snapshot::InlineHandle>(handle)) inline_bytes += StreamSize(handle);
+      if (std::holds_alternative<snapshot::InlineHandle>(handle))
+        inline_bytes += StreamSize(handle);
     });
   }
   ack.set_state_bytes(state_bytes);

@@ -2,10 +2,11 @@
 
 /// SubtaskSnapshot: one checkpoint of one task, from the barrier until all its parts are durable.
 ///
-/// Threading: every method on the task's thread; files are written by the I/O pool, results come back as mail.
-/// Ownership: shared by the task and the parts that are under way. Abandon makes late parts do nothing.
-/// Errors: the first failed part ends the snapshot with its status. Of a snapshot that was abandoned or failed, the files
-/// in the shared directory are deleted here, because no acknowledgement will name them.
+/// Threading: every method on the task's thread; files are written by the I/O pool, results come
+/// back as mail. Ownership: shared by the task and the parts that are under way. Abandon makes late
+/// parts do nothing. Errors: the first failed part ends the snapshot with its status. Of a snapshot
+/// that was abandoned or failed, the files in the shared directory are deleted here, because no
+/// acknowledgement will name them.
 
 #include <cstdint>
 #include <functional>
@@ -47,7 +48,9 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
     snapshot::SubtaskState state;
     pb::OperatorSubtaskState message;
   };
-  bool is_savepoint() const { return kind_ == SnapshotKind::kSavepoint || kind_ == SnapshotKind::kSyncSavepoint; }
+  bool is_savepoint() const {
+    return kind_ == SnapshotKind::kSavepoint || kind_ == SnapshotKind::kSyncSavepoint;
+  }
   void WriteListStates(size_t part, std::vector<OperatorListState> list_states);
   void PartDone(const Status& status);
   void Finish();

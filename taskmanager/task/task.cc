@@ -44,7 +44,8 @@ pb::SubtaskRef Task::ref() const {
   return ref;
 }
 
-// ---- Mail ------------------------------------------------------------------------------------------------------------
+// ---- Mail
+// ------------------------------------------------------------------------------------------------------------
 
 void Task::PostGuarded(std::function<void()> fn) {
   inbox_->mailbox().Post([this, fn = std::move(fn)] { RunGuarded(fn); });
@@ -78,7 +79,8 @@ void Task::FailWithCurrentException() {
   end_ = End::kFailed;
   std::string name = chain_ ? chain_->failed_operator() : "";
   if (name.empty()) name = deployment_.vertex_name;
-  failure_ = fmt::format("{} ({}/{}): {}", name, deployment_.subtask + 1, deployment_.parallelism, what);
+  failure_ =
+      fmt::format("{} ({}/{}): {}", name, deployment_.subtask + 1, deployment_.parallelism, what);
 }
 
 void Task::TriggerCheckpoint(std::shared_ptr<const CheckpointBarrier> barrier) {
@@ -144,7 +146,8 @@ void Task::SendToCoordinator(const OperatorId& operator_id, std::string payload)
   Report(std::move(message));
 }
 
-// ---- Life ------------------------------------------------------------------------------------------------------------
+// ---- Life
+// ------------------------------------------------------------------------------------------------------------
 
 void Task::Run() {
   SetCurrentThreadName(fmt::format("{}/{}", deployment_.subtask + 1, deployment_.vertex_name));
@@ -161,9 +164,15 @@ void Task::Run() {
   }
   Release();
   switch (end_) {
-    case End::kFinished: ReportState("FINISHED"); break;
-    case End::kFailed: ReportFailure(); break;
-    default: ReportState("CANCELED"); break;
+    case End::kFinished:
+      ReportState("FINISHED");
+      break;
+    case End::kFailed:
+      ReportFailure();
+      break;
+    default:
+      ReportState("CANCELED");
+      break;
   }
 }
 
@@ -195,9 +204,12 @@ void Task::RunLoop() {
     const Step step = RunDefaultAction();
     const bool more_to_sweep = chain_->AdvanceSnapshots();
     if (step == Step::kProgress) continue;
-    // Without credit, partial batches would only overdraw more; with nothing to do, they would wait in vain.
-    if (step == Step::kIdle) chain_->Flush();
-    else chain_->AnnounceOutputs();
+    // Without credit, partial batches would only overdraw more; with nothing to do, they would wait
+    // in vain.
+    if (step == Step::kIdle)
+      chain_->Flush();
+    else
+      chain_->AnnounceOutputs();
     if (!more_to_sweep) Wait();
   }
 }
@@ -223,9 +235,13 @@ Task::Step Task::Produce() {
   SourceStatus status = SourceStatus::kWaiting;
   chain_->Call(0, [&] { status = chain_->source()->Produce(); });
   switch (status) {
-    case SourceStatus::kMore: return Step::kProgress;
-    case SourceStatus::kWaiting: source_waiting_ = true; return Step::kIdle;
-    case SourceStatus::kEnd: break;
+    case SourceStatus::kMore:
+      return Step::kProgress;
+    case SourceStatus::kWaiting:
+      source_waiting_ = true;
+      return Step::kIdle;
+    case SourceStatus::kEnd:
+      break;
   }
   chain_->EmitFromSource(kMaxWatermark);
   if (OutputBase* output = chain_->source()->output(); output != nullptr && !ended_before_) {
@@ -237,9 +253,8 @@ Task::Step Task::Produce() {
 
 void Task::Wait() {
   inbox_->Arm();
-  const bool can_work =
-      MayProcess() && inbox_->OutputsAvailable() &&
-      (chain_->source() != nullptr ? !source_waiting_ : gate_->HasReady());
+  const bool can_work = MayProcess() && inbox_->OutputsAvailable() &&
+                        (chain_->source() != nullptr ? !source_waiting_ : gate_->HasReady());
   if (!can_work) inbox_->mailbox().WaitAndRun();
   inbox_->Disarm();
 }
@@ -271,7 +286,8 @@ void Task::Process(int channel, StreamElement element) {
       return Apply(from.input_index, valve.OnIdle(valve_channel, false));
     case StreamElement::Kind::kEndOfData:
       return Apply(from.input_index, valve.OnEndOfData(valve_channel));
-    case StreamElement::Kind::kBarrier: return OnBarrier(channel, element.barrier);
+    case StreamElement::Kind::kBarrier:
+      return OnBarrier(channel, element.barrier);
   }
 }
 

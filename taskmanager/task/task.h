@@ -1,18 +1,21 @@
 #pragma once
 
-/// Task: one subtask. One thread, one mailbox; everything that happens to the chain happens there, one at a time.
+/// Task: one subtask. One thread, one mailbox; everything that happens to the chain happens there,
+/// one at a time.
 ///
-/// Between mails the thread runs its default action: take the next element of the input gate, or let the source produce,
-/// unless an output channel is out of credit. When there is nothing to take it sends on partial batches and sleeps until
-/// mail, input or credit comes.
+/// Between mails the thread runs its default action: take the next element of the input gate, or
+/// let the source produce, unless an output channel is out of credit. When there is nothing to take
+/// it sends on partial batches and sleeps until mail, input or credit comes.
 ///
-/// Threading: Start once; Cancel, the commands and the getters from the control thread; the rest is the task's thread.
-/// Commands are mails: they take effect in the order of the calls. Reports go through TaskEnvironment::report, states in
-/// their order INITIALIZING, RUNNING, then one of FINISHED, CANCELED, FAILED, which is the task's last message.
-/// Ownership: the control thread owns the Task; the task's thread owns the operator chain with operators, keyed backends
-/// and output channels, and releases them in this order before it reports its last state, whether the task finishes,
-/// fails or is cancelled: Close of the operators (head first), input gate emptied, operators, backends, outputs. The
-/// destructor cancels and joins the thread. The inbox and the gate may live longer, in other tasks' channels.
+/// Threading: Start once; Cancel, the commands and the getters from the control thread; the rest is
+/// the task's thread. Commands are mails: they take effect in the order of the calls. Reports go
+/// through TaskEnvironment::report, states in their order INITIALIZING, RUNNING, then one of
+/// FINISHED, CANCELED, FAILED, which is the task's last message. Ownership: the control thread owns
+/// the Task; the task's thread owns the operator chain with operators, keyed backends and output
+/// channels, and releases them in this order before it reports its last state, whether the task
+/// finishes, fails or is cancelled: Close of the operators (head first), input gate emptied,
+/// operators, backends, outputs. The destructor cancels and joins the thread. The inbox and the
+/// gate may live longer, in other tasks' channels.
 
 #include <atomic>
 #include <chrono>
@@ -131,7 +134,7 @@ class Task final : private ChainHost {
   std::unique_ptr<BarrierAligner> aligner_;
 
   bool source_waiting_ = false;
-  bool input_ended_ = false;  // all of it
+  bool input_ended_ = false;   // all of it
   bool ended_before_ = false;  // in the snapshot that was restored: EndOfInput is not called again
   /// Set by a synchronous savepoint: nothing is processed behind its barrier.
   int64_t stopped_by_checkpoint_ = 0;

@@ -25,8 +25,8 @@ OperatorListState Task::EndOfInputMark() const {
   return {kEndOfInputState, true, TypeSerializer<int32_t>::Snapshot(), {out.TakeString()}};
 }
 
-/// True when the restored snapshot stands behind the end of input of all subtasks: the hooks have run, and what they
-/// emitted is part of the snapshot.
+/// True when the restored snapshot stands behind the end of input of all subtasks: the hooks have
+/// run, and what they emitted is part of the snapshot.
 bool Task::RestoredBehindEndOfInput() const {
   for (const auto& list : deployment_.operators[0].restore.list_states()) {
     if (list.name() != kEndOfInputState || list.elements().empty()) continue;
@@ -64,8 +64,8 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
   Running running;
   running.timing.begin = Steady::now();
   running.timing.alignment_ms = alignment.count();
-  running.timing.start_delay_ms = std::max<int64_t>(
-      0, Clock::System().NowMs() - barrier.timestamp_ms - alignment.count());
+  running.timing.start_delay_ms =
+      std::max<int64_t>(0, Clock::System().NowMs() - barrier.timestamp_ms - alignment.count());
 
   if (kind == SnapshotKind::kSyncSavepoint) {
     if (target.drain()) {
@@ -86,11 +86,12 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
     SnapshotContext context;
     context.checkpoint_id = id;
     context.kind = kind;
-    // What throws here fails the task: an operator that stopped half-way in its snapshot (a file written in part, say)
-    // is no longer what the next checkpoint would take it for.
+    // What throws here fails the task: an operator that stopped half-way in its snapshot (a file
+    // written in part, say) is no longer what the next checkpoint would take it for.
     chain_->Call(i, [&] {
       chain_->op(i).SnapshotState(context);
-      if (i == 0 && (input_ended_ || ended_before_)) context.list_states.push_back(EndOfInputMark());
+      if (i == 0 && (input_ended_ || ended_before_))
+        context.list_states.push_back(EndOfInputMark());
       snapshot->AddOperator(chain_->description(i).id, std::move(context.list_states));
       if (KeyedStateBackend* backend = chain_->backend(i)) {
         snapshot->AddKeyedState(*backend);

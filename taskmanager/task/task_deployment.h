@@ -1,6 +1,7 @@
 #pragma once
 
-/// TaskDeployment: all that one task needs to know and to hold, made by the control thread and moved into the task.
+/// TaskDeployment: all that one task needs to know and to hold, made by the control thread and
+/// moved into the task.
 
 #include <cstdint>
 #include <functional>
@@ -73,7 +74,8 @@ struct TaskDeployment {
   int parallelism = 1;
   int max_parallelism = 128;
   int64_t restored_checkpoint_id = 0;
-  std::vector<OperatorDeployment> operators;  ///< Head first; every chained edge leads to a later one.
+  std::vector<OperatorDeployment>
+      operators;  ///< Head first; every chained edge leads to a later one.
   std::vector<ChainedEdge> chained_edges;
   std::vector<OutputDeployment> outputs;
   std::shared_ptr<TaskInbox> inbox;

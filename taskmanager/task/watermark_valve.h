@@ -2,9 +2,9 @@
 
 /// WatermarkValve: combines the watermarks and the idleness of the channels of one logical input.
 ///
-/// The input's watermark is the least of its active channels; idle channels and those at their end do not count. When all
-/// channels that have not ended are idle, the input is idle and its watermark stays. When all have ended it is
-/// kMaxWatermark.
+/// The input's watermark is the least of its active channels; idle channels and those at their end
+/// do not count. When all channels that have not ended are idle, the input is idle and its
+/// watermark stays. When all have ended it is kMaxWatermark.
 ///
 /// Threading: the task's thread. Pure: the caller acts on the answer.
 

@@ -19,7 +19,8 @@ std::string ToWire(const Id& id) {
 template <class Id>
 StatusOr<Id> FromWire(std::string_view bytes) {
   std::array<uint8_t, 16> raw;
-  if (bytes.size() != raw.size()) return InvalidArgument("an id of {} bytes in a message", bytes.size());
+  if (bytes.size() != raw.size())
+    return InvalidArgument("an id of {} bytes in a message", bytes.size());
   std::memcpy(raw.data(), bytes.data(), raw.size());
   return Id(raw);
 }

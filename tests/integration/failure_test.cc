@@ -49,12 +49,14 @@ class FailureTest : public ::testing::Test {
     size_t lines = 0;
     for (const std::string& line : CommittedLines(output)) {
       const size_t comma = line.find(',');
-      if (!got[line.substr(0, comma)].insert(std::atoi(line.c_str() + comma + 1)).second) return "twice: " + line;
+      if (!got[line.substr(0, comma)].insert(std::atoi(line.c_str() + comma + 1)).second)
+        return "twice: " + line;
       ++lines;
     }
     if (lines != static_cast<size_t>(count)) return std::to_string(lines) + " lines";
     for (const auto& [key, numbers] : got) {
-      if (*numbers.rbegin() != count / 100) return key + " reaches " + std::to_string(*numbers.rbegin());
+      if (*numbers.rbegin() != count / 100)
+        return key + " reaches " + std::to_string(*numbers.rbegin());
     }
     return "";
   }
@@ -64,13 +66,16 @@ class FailureTest : public ::testing::Test {
 
 TEST_F(FailureTest, AJobThatSegfaultsInALoopDoesNotTouchItsNeighbour) {
   StartCluster(1, 2, RestartForEver());
-  const auto bad = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "segfault", "--after", "2000", "--count",
-                                          "1000000", "--rate", "20000", "--output", cluster_->File("bad")});
+  const auto bad = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "segfault",
+                                          "--after", "2000", "--count", "1000000", "--rate",
+                                          "20000", "--output", cluster_->File("bad")});
   ASSERT_TRUE(bad.ok()) << Message(bad.status());
-  const auto good = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count", "100000", "--rate",
-                                           "20000", "--output", cluster_->File("good")});
+  const auto good =
+      cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count",
+                             "100000", "--rate", "20000", "--output", cluster_->File("good")});
   ASSERT_TRUE(good.ok()) << Message(good.status());
-  ASSERT_TRUE(cluster_->WaitForJobState(*good, "FINISHED")) << cluster_->JobState(*good) << cluster_->Logs();
+  ASSERT_TRUE(cluster_->WaitForJobState(*good, "FINISHED"))
+      << cluster_->JobState(*good) << cluster_->Logs();
   EXPECT_EQ(CheckCounts(cluster_->File("good"), 100'000), "");
   EXPECT_EQ(RestartsOf(*good), 0);
   EXPECT_GE(RestartsOf(*bad), 3) << cluster_->JobState(*bad);
@@ -83,17 +88,19 @@ TEST_F(FailureTest, AJobThatSegfaultsInALoopDoesNotTouchItsNeighbour) {
 
 TEST_F(FailureTest, AJobThatSegfaultsOnceGoesOnFromItsCheckpoint) {
   StartCluster(1, 2, RestartForEver());
-  const CommandResult run = cluster_->Flink(
-      {"run", "-p", "2", TestJob(), "--case", "misbehave", "--mode", "segfault", "--after", "30000", "--once",
-       cluster_->File("once"), "--count", "100000", "--rate", "20000", "--output", cluster_->File("out")});
+  const CommandResult run =
+      cluster_->Flink({"run", "-p", "2", TestJob(), "--case", "misbehave", "--mode", "segfault",
+                       "--after", "30000", "--once", cluster_->File("once"), "--count", "100000",
+                       "--rate", "20000", "--output", cluster_->File("out")});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
   EXPECT_EQ(CheckCounts(cluster_->File("out"), 100'000), "");
 }
 
 TEST_F(FailureTest, AnExceptionWithoutRestartStrategyFailsTheJobWithItsText) {
   StartCluster(1, 1);
-  const CommandResult run = cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--mode", "throw", "--after", "10",
-                                             "--count", "1000", "--output", cluster_->File("out")});
+  const CommandResult run =
+      cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--mode", "throw", "--after", "10",
+                       "--count", "1000", "--output", cluster_->File("out")});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, HasSubstr("thrown by the test job, as asked"));
   EXPECT_THAT(run.err, HasSubstr("Misbehave"));
@@ -102,59 +109,69 @@ TEST_F(FailureTest, AnExceptionWithoutRestartStrategyFailsTheJobWithItsText) {
 
 TEST_F(FailureTest, AnExceptionInOpenFailsTheJobWithItsText) {
   StartCluster(1, 1);
-  const CommandResult run = cluster_->Flink({"run", TestJob(), "--case", "open", "--message", "the-door-is-stuck"});
+  const CommandResult run =
+      cluster_->Flink({"run", TestJob(), "--case", "open", "--message", "the-door-is-stuck"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, HasSubstr("the-door-is-stuck"));
 }
 
 TEST_F(FailureTest, AJobThatExitsTheProcessRestarts) {
   StartCluster(1, 1, RestartForEver());
-  const CommandResult run = cluster_->Flink(
-      {"run", TestJob(), "--case", "misbehave", "--mode", "exit", "--after", "10000", "--once", cluster_->File("once"),
-       "--count", "50000", "--rate", "20000", "--output", cluster_->File("out")});
+  const CommandResult run =
+      cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--mode", "exit", "--after",
+                       "10000", "--once", cluster_->File("once"), "--count", "50000", "--rate",
+                       "20000", "--output", cluster_->File("out")});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
   EXPECT_EQ(CheckCounts(cluster_->File("out"), 50'000), "");
 }
 
 TEST_F(FailureTest, AnEndlessLoopInUserCodeDoesNotOutliveCancel) {
   StartCluster(1, 1, {{"task.cancellation.timeout", "500 ms"}});
-  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "loop", "--after", "10", "--count",
-                                          "1000", "--output", cluster_->File("out")});
+  const auto job =
+      cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "loop", "--after", "10",
+                             "--count", "1000", "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
   ASSERT_EQ(cluster_->Flink({"cancel", *job}).exit_code, 0);
-  EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED", std::chrono::seconds(20))) << cluster_->Logs();
+  EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED", std::chrono::seconds(20)))
+      << cluster_->Logs();
   EXPECT_TRUE(WaitFor([&] { return cluster_->Processes("task-executor").empty(); }));
 }
 
 TEST_F(FailureTest, ExecutorsDieWithTheirTaskManagerAndTheJobMovesToAnother) {
   auto configuration = RestartForEver();
   StartCluster(2, 2, configuration);
-  const auto job = cluster_->RunDetached({"-p", "2", TestJob(), "--case", "misbehave", "--mode", "none", "--count", "100000",
-                                          "--rate", "10000", "--output", cluster_->File("out")});
+  const auto job = cluster_->RunDetached({"-p", "2", TestJob(), "--case", "misbehave", "--mode",
+                                          "none", "--count", "100000", "--rate", "10000",
+                                          "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
   const pid_t victim = cluster_->Processes("taskmanager").front();
   const auto executors = cluster_->ExecutorsOf(victim);
   ExternalCluster::Kill(victim);
   for (const pid_t executor : executors) {
-    EXPECT_TRUE(WaitFor([&] { return !std::filesystem::exists("/proc/" + std::to_string(executor) + "/exe") ||
-                                     kill(executor, 0) != 0; }));
+    EXPECT_TRUE(WaitFor([&] {
+      return !std::filesystem::exists("/proc/" + std::to_string(executor) + "/exe") ||
+             kill(executor, 0) != 0;
+    }));
   }
-  ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED")) << cluster_->JobState(*job) << cluster_->Logs();
+  ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED"))
+      << cluster_->JobState(*job) << cluster_->Logs();
   EXPECT_EQ(CheckCounts(cluster_->File("out"), 100'000), "");
   EXPECT_EQ(RestartsOf(*job), 1);
 }
 
 TEST_F(FailureTest, WithoutItsJobManagerATaskManagerEndsItsExecutorsAndJoinsTheNextOne) {
   StartCluster(1, 1, {{"heartbeat.timeout", "1 s"}, {"heartbeat.interval", "200 ms"}});
-  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count", "10000000", "--rate",
-                                          "1000", "--output", cluster_->File("out")});
+  const auto job =
+      cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count",
+                             "10000000", "--rate", "1000", "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
   ASSERT_THAT(cluster_->Processes("task-executor"), SizeIs(1));
   ExternalCluster::Kill(cluster_->Processes("jobmanager").front());
-  EXPECT_TRUE(WaitFor([&] { return cluster_->Processes("task-executor").empty(); })) << cluster_->Logs();
+  EXPECT_TRUE(WaitFor([&] { return cluster_->Processes("task-executor").empty(); }))
+      << cluster_->Logs();
   EXPECT_THAT(cluster_->Processes("taskmanager"), SizeIs(1));
   const CommandResult started = cluster_->Script("jobmanager.sh", {"start"});
   ASSERT_EQ(started.exit_code, 0) << started.err;
@@ -162,30 +179,34 @@ TEST_F(FailureTest, WithoutItsJobManagerATaskManagerEndsItsExecutorsAndJoinsTheN
     const auto overview = cluster_->Get("/overview");
     return overview.ok() && (*overview)["taskmanagers"] == 1;
   })) << cluster_->Logs();
-  const CommandResult run = cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--mode", "none", "--count", "1000",
-                                             "--output", cluster_->File("out2")});
+  const CommandResult run =
+      cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--mode", "none", "--count", "1000",
+                       "--output", cluster_->File("out2")});
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
 }
 
 TEST_F(FailureTest, DuringRecoveryAJobWaitsForSlots) {
   StartCluster(1, 1, RestartForEver());
-  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count", "60000", "--rate",
-                                          "20000", "--output", cluster_->File("out")});
+  const auto job =
+      cluster_->RunDetached({TestJob(), "--case", "misbehave", "--mode", "none", "--count", "60000",
+                             "--rate", "20000", "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
   ExternalCluster::Kill(cluster_->Processes("taskmanager").front());
   ASSERT_TRUE(WaitFor([&] { return cluster_->JobState(*job) != "RUNNING"; }));
   EXPECT_THAT(cluster_->JobState(*job), Not(::testing::AnyOf("FAILED", "FINISHED")));
   ASSERT_EQ(cluster_->Script("taskmanager.sh", {"start"}).exit_code, 0);
-  ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED")) << cluster_->JobState(*job) << cluster_->Logs();
+  ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED"))
+      << cluster_->JobState(*job) << cluster_->Logs();
   EXPECT_EQ(CheckCounts(cluster_->File("out"), 60'000), "");
 }
 
 TEST_F(FailureTest, ASinkThatSleepsHoldsTheMemoryOfAllProcessesAndLosesNothing) {
   StartCluster(2, 1, {{"execution.checkpointing.interval", "500 ms"}});
   constexpr int kCount = 3'000'000;  // 300 MB of lines: far more than may be held in memory.
-  const auto job = cluster_->RunDetached({"-p", "2", TestJob(), "--case", "slow", "--count", std::to_string(kCount), "--bytes",
-                                          "100", "--pause-us", "4000", "--output", cluster_->File("out")});
+  const auto job = cluster_->RunDetached({"-p", "2", TestJob(), "--case", "slow", "--count",
+                                          std::to_string(kCount), "--bytes", "100", "--pause-us",
+                                          "4000", "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   std::map<pid_t, uint64_t> peaks;
   ASSERT_TRUE(WaitFor(

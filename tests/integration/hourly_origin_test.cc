@@ -1,5 +1,6 @@
-/// Flights per hour and airport by a keyed process function with event-time timers, over real flights. The answer was
-/// computed independently; the committed output must equal it byte for byte once both are sorted.
+/// Flights per hour and airport by a keyed process function with event-time timers, over real
+/// flights. The answer was computed independently; the committed output must equal it byte for byte
+/// once both are sorted.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,7 +29,8 @@ class HourlyOriginTest : public ::testing::Test {
     ASSERT_TRUE(started.ok()) << Message(started.status());
     cluster_ = *std::move(started);
     input_ = cluster_->File("flights.csv");
-    std::ofstream(input_) << RunCommand({"zcat", DataDirectory() + "/flights/flights_stream.csv.gz"}).out;
+    std::ofstream(input_)
+        << RunCommand({"zcat", DataDirectory() + "/flights/flights_stream.csv.gz"}).out;
     output_ = cluster_->File("output");
   }
   static std::vector<std::string> Truth() {
@@ -52,27 +54,29 @@ class HourlyOriginTest : public ::testing::Test {
 };
 
 TEST_F(HourlyOriginTest, TheResultEqualsTheTruth) {
-  // One source subtask sees the lines in their order; the bound on their disorder holds for that order only.
-  const CommandResult run = cluster_->Flink(
-      {"run", "-p", "2", cluster_->Example("HourlyOrigin"), "--input", input_, "--output", output_});
+  // One source subtask sees the lines in their order; the bound on their disorder holds for that
+  // order only.
+  const CommandResult run = cluster_->Flink({"run", "-p", "2", cluster_->Example("HourlyOrigin"),
+                                             "--input", input_, "--output", output_});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
   EXPECT_EQ(Output(), Truth());
 }
 
 TEST_F(HourlyOriginTest, SavepointRescaleAndAKillInTheMiddleChangeNothing) {
-  const auto job = cluster_->RunDetached({"-p", "2", cluster_->Example("HourlyOrigin"), "--input", input_, "--output",
-                                          output_, "--rate", "60000"});
+  const auto job = cluster_->RunDetached({"-p", "2", cluster_->Example("HourlyOrigin"), "--input",
+                                          input_, "--output", output_, "--rate", "60000"});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(WaitFor([&] { return HasCommittedLines(output_); })) << cluster_->Logs();
   ExternalCluster::Kill(cluster_->Processes("task-executor").front());
   ASSERT_TRUE(WaitFor([&] { return cluster_->JobState(*job) != "RUNNING"; }));
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING")) << cluster_->Logs();
-  const CommandResult cancelled = cluster_->Flink({"cancel", "-s", cluster_->File("savepoints"), *job});
+  const CommandResult cancelled =
+      cluster_->Flink({"cancel", "-s", cluster_->File("savepoints"), *job});
   ASSERT_EQ(cancelled.exit_code, 0) << cancelled.out << cancelled.err << cluster_->Logs();
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));
   const CommandResult run =
-      cluster_->Flink({"run", "-p", "4", "-s", SavepointPathIn(cancelled.out), cluster_->Example("HourlyOrigin"), "--input",
-                       input_, "--output", output_});
+      cluster_->Flink({"run", "-p", "4", "-s", SavepointPathIn(cancelled.out),
+                       cluster_->Example("HourlyOrigin"), "--input", input_, "--output", output_});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
   EXPECT_EQ(Output(), Truth());
 }

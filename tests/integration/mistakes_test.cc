@@ -30,8 +30,8 @@ class MistakesTest : public ::testing::Test {
     delete cluster_;
     cluster_ = nullptr;
   }
-  /// Exit code 1, the text, and no more than one line of an error on either stream (a hint how to get help and what the
-  /// command said before it failed are no error).
+  /// Exit code 1, the text, and no more than one line of an error on either stream (a hint how to
+  /// get help and what the command said before it failed are no error).
   static void ExpectRefused(const CommandResult& result, const std::string& text) {
     EXPECT_EQ(result.exit_code, 1) << result.out << result.err;
     EXPECT_THAT(result.out + result.err, HasSubstr(text));
@@ -46,11 +46,13 @@ constexpr char kNoJob[] = "0123456789abcdef0123456789abcdef";
 
 TEST_F(MistakesTest, WrongJobId) {
   for (const char* verb : {"cancel", "savepoint"}) {
-    ExpectRefused(cluster_->Flink({verb, "nonsense"}), "Cannot parse JobID from \"nonsense\". The expected format is "
-                                                       "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.");
+    ExpectRefused(cluster_->Flink({verb, "nonsense"}),
+                  "Cannot parse JobID from \"nonsense\". The expected format is "
+                  "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.");
   }
   ExpectRefused(cluster_->Flink({"cancel", kNoJob}), kNoJob);
-  ExpectRefused(cluster_->Flink({"savepoint", kNoJob, cluster_->File("sp")}), std::string("Could not find Flink job (") + kNoJob);
+  ExpectRefused(cluster_->Flink({"savepoint", kNoJob, cluster_->File("sp")}),
+                std::string("Could not find Flink job (") + kNoJob);
 }
 
 TEST_F(MistakesTest, NoSuchLibrary) {
@@ -68,11 +70,13 @@ TEST_F(MistakesTest, ALibraryThatWasBuiltAgainstOtherHeaders) {
   // The same job with another fingerprint in it.
   std::ifstream in(TestJob(), std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(in)), {});
-  const CommandResult fingerprint = RunCommand({"grep", "-o", "-h", "-E", "ABI_FINGERPRINT \"[^\"]*\"",
-                                                cluster_->home() + "/include/flink/abi_fingerprint.h"});
+  const CommandResult fingerprint =
+      RunCommand({"grep", "-o", "-h", "-E", "ABI_FINGERPRINT \"[^\"]*\"",
+                  cluster_->home() + "/include/flink/abi_fingerprint.h"});
   const size_t quote = fingerprint.out.find('"');
   ASSERT_NE(quote, std::string::npos) << fingerprint.err;
-  const std::string value = fingerprint.out.substr(quote + 1, fingerprint.out.rfind('"') - quote - 1);
+  const std::string value =
+      fingerprint.out.substr(quote + 1, fingerprint.out.rfind('"') - quote - 1);
   const size_t at = bytes.find(value);
   ASSERT_NE(at, std::string::npos);
   bytes[at] = bytes[at] == '0' ? '1' : '0';
@@ -106,17 +110,21 @@ TEST_F(MistakesTest, TargetDirectoryNotWritable) {
   const std::string file = cluster_->File("a-file");
   std::ofstream(file) << "x";
   // The output directory of a job.
-  ExpectRefused(cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--output", file + "/below"}), file + "/below");
+  ExpectRefused(
+      cluster_->Flink({"run", TestJob(), "--case", "misbehave", "--output", file + "/below"}),
+      file + "/below");
   // The checkpoint directory.
-  ExpectRefused(cluster_->Flink({"run", "-d", "-Dexecution.checkpointing.dir=file://" + file + "/chk", TestJob(), "--case",
-                                 "misbehave", "--output", cluster_->File("out")}),
-                file + "/chk");
+  ExpectRefused(
+      cluster_->Flink({"run", "-d", "-Dexecution.checkpointing.dir=file://" + file + "/chk",
+                       TestJob(), "--case", "misbehave", "--output", cluster_->File("out")}),
+      file + "/chk");
   // The target of a savepoint.
-  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--count", "1000000", "--rate", "100", "--output",
-                                          cluster_->File("out")});
+  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--count", "1000000",
+                                          "--rate", "100", "--output", cluster_->File("out")});
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
-  ExpectRefused(cluster_->Flink({"savepoint", *job, file + "/sp"}), "Failed to create savepoint directory at");
+  ExpectRefused(cluster_->Flink({"savepoint", *job, file + "/sp"}),
+                "Failed to create savepoint directory at");
   EXPECT_EQ(cluster_->JobState(*job), "RUNNING");
   EXPECT_EQ(cluster_->Flink({"cancel", *job}).exit_code, 0);
   EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));

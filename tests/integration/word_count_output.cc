@@ -36,9 +36,10 @@ std::vector<std::string> CommittedLines(const std::string& directory) {
 
 bool HasCommittedLines(const std::string& directory) {
   if (!fs::exists(directory)) return false;
-  return std::any_of(fs::recursive_directory_iterator(directory), fs::recursive_directory_iterator(),
-                     [](const auto& entry) {
-                       return entry.path().filename().string().rfind("part-", 0) == 0 && entry.file_size() > 0;
+  return std::any_of(fs::recursive_directory_iterator(directory),
+                     fs::recursive_directory_iterator(), [](const auto& entry) {
+                       return entry.path().filename().string().rfind("part-", 0) == 0 &&
+                              entry.file_size() > 0;
                      });
 }
 
@@ -55,7 +56,8 @@ std::vector<std::string> DifferencesFromTruth(const std::string& output_director
   std::map<std::string, std::vector<int>> got;
   for (const std::string& l : CommittedLines(output_directory)) {
     const size_t comma = l.rfind(',');
-    got[l.substr(0, comma)].push_back(comma == std::string::npos ? -1 : std::atoi(l.c_str() + comma + 1));
+    got[l.substr(0, comma)].push_back(
+        comma == std::string::npos ? -1 : std::atoi(l.c_str() + comma + 1));
   }
   std::vector<std::string> differences;
   if (expected.empty()) differences.push_back("the expected counts could not be read");
@@ -70,7 +72,8 @@ std::vector<std::string> DifferencesFromTruth(const std::string& output_director
     }
     std::sort(numbers.begin(), numbers.end());
     if (static_cast<int>(numbers.size()) != it->second) {
-      differ(word + ": " + std::to_string(numbers.size()) + " updates instead of " + std::to_string(it->second));
+      differ(word + ": " + std::to_string(numbers.size()) + " updates instead of " +
+             std::to_string(it->second));
     }
     for (size_t i = 0; i < numbers.size(); ++i) {
       if (numbers[i] == static_cast<int>(i) + 1) continue;
@@ -79,7 +82,8 @@ std::vector<std::string> DifferencesFromTruth(const std::string& output_director
     }
   }
   for (const auto& [word, count] : expected) {
-    if (got.find(word) == got.end()) differ("missing word \"" + word + "\" (" + std::to_string(count) + ")");
+    if (got.find(word) == got.end())
+      differ("missing word \"" + word + "\" (" + std::to_string(count) + ")");
   }
   return differences;
 }

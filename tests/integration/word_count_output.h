@@ -17,8 +17,8 @@ std::string UnpackBooks(const std::string& directory);
 std::vector<std::string> CommittedLines(const std::string& directory);
 bool HasCommittedLines(const std::string& directory);
 
-/// Up to ten readable differences between the committed output and "each word, every number from 1 to its count, exactly
-/// once"; empty when there is none.
+/// Up to ten readable differences between the committed output and "each word, every number from 1
+/// to its count, exactly once"; empty when there is none.
 std::vector<std::string> DifferencesFromTruth(const std::string& output_directory);
 
 /// The path that `cancel -s` or `savepoint` printed, or "".

@@ -1,5 +1,5 @@
-/// WordCount over real books: whatever happens to the job, the committed output holds for each word every number from 1 to
-/// its count exactly once. The expected counts were computed independently.
+/// WordCount over real books: whatever happens to the job, the committed output holds for each word
+/// every number from 1 to its count exactly once. The expected counts were computed independently.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -46,12 +46,15 @@ class WordCountTest : public ::testing::TestWithParam<Shape> {
     output_ = cluster_->File("output");
   }
 
-  std::vector<std::string> RunArguments(int parallelism, int rate, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"-p", std::to_string(parallelism),
-                                      "-Dexecution.checkpointing.dir=file://" + cluster_->File("checkpoints"),
-                                      "-Dexecution.checkpointing.savepoint-dir=file://" + cluster_->File("savepoints")};
+  std::vector<std::string> RunArguments(int parallelism, int rate,
+                                        const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {
+        "-p", std::to_string(parallelism),
+        "-Dexecution.checkpointing.dir=file://" + cluster_->File("checkpoints"),
+        "-Dexecution.checkpointing.savepoint-dir=file://" + cluster_->File("savepoints")};
     words.insert(words.end(), more.begin(), more.end());
-    words.insert(words.end(), {cluster_->Example("WordCount"), "--input", books_, "--output", output_});
+    words.insert(words.end(),
+                 {cluster_->Example("WordCount"), "--input", books_, "--output", output_});
     if (rate > 0) words.insert(words.end(), {"--rate", std::to_string(rate)});
     return words;
   }
@@ -80,7 +83,8 @@ TEST_P(WordCountTest, SavepointAndRescaleInTheMiddleChangeNothing) {
   ASSERT_TRUE(job.ok()) << Message(job.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING")) << cluster_->Logs();
   ASSERT_TRUE(WaitFor([&] { return HasCommittedLines(output_); })) << cluster_->Logs();
-  const CommandResult cancelled = cluster_->Flink({"cancel", "-s", cluster_->File("savepoints"), *job});
+  const CommandResult cancelled =
+      cluster_->Flink({"cancel", "-s", cluster_->File("savepoints"), *job});
   ASSERT_EQ(cancelled.exit_code, 0) << cancelled.out << cancelled.err << cluster_->Logs();
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));
   const std::string path = SavepointPathIn(cancelled.out);
@@ -97,7 +101,8 @@ TEST_P(WordCountTest, SavepointAndRescaleInTheMiddleChangeNothing) {
 
 TEST_P(WordCountTest, TenKillsAtRandomMomentsChangeNothing) {
   const char* given = std::getenv("FLINK_TEST_SEED");
-  const auto seed = given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device()();
+  const auto seed =
+      given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device()();
   std::cout << "seed " << seed << " (FLINK_TEST_SEED repeats it)" << std::endl;
   RecordProperty("seed", std::to_string(seed));
   std::mt19937 random(seed);
@@ -106,9 +111,11 @@ TEST_P(WordCountTest, TenKillsAtRandomMomentsChangeNothing) {
   ASSERT_TRUE(job.ok()) << Message(job.status());
   int kills = 0;
   for (; kills < 10; ++kills) {
-    ASSERT_TRUE(WaitFor([&] { return !cluster_->Processes("task-executor").empty(); })) << cluster_->Logs();
+    ASSERT_TRUE(WaitFor([&] { return !cluster_->Processes("task-executor").empty(); }))
+        << cluster_->Logs();
     // A random moment: the time of a kill is what the test varies.
-    const auto moment = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 700);
+    const auto moment =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 700);
     WaitFor([&] { return std::chrono::steady_clock::now() >= moment; });
     const bool task_manager = random() % 3 == 0;
     const auto processes = cluster_->Processes(task_manager ? "taskmanager" : "task-executor");
@@ -121,7 +128,8 @@ TEST_P(WordCountTest, TenKillsAtRandomMomentsChangeNothing) {
       const CommandResult started = cluster_->Script("taskmanager.sh", {"start"});
       ASSERT_EQ(started.exit_code, 0) << started.out << started.err << cluster_->Logs();
     }
-    ASSERT_NE(cluster_->JobState(*job), "FINISHED") << "the job was over after " << kills << " kills";
+    ASSERT_NE(cluster_->JobState(*job), "FINISHED")
+        << "the job was over after " << kills << " kills";
   }
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED", std::chrono::minutes(3)))
       << cluster_->JobState(*job) << cluster_->Logs();
@@ -129,8 +137,8 @@ TEST_P(WordCountTest, TenKillsAtRandomMomentsChangeNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, WordCountTest,
-                         ::testing::Values(Shape{1, 1}, Shape{2, 1}, Shape{4, 1}, Shape{1, 2}, Shape{2, 2},
-                                           Shape{4, 2}),
+                         ::testing::Values(Shape{1, 1}, Shape{2, 1}, Shape{4, 1}, Shape{1, 2},
+                                           Shape{2, 2}, Shape{4, 2}),
                          NameOf);
 
 }  // namespace

@@ -83,8 +83,8 @@ class ChannelBatches {
   std::vector<std::unique_ptr<Batch<T>>> batches_;
 };
 
-/// Deals records out evenly: at first and from small batches one by one, so that little input spreads too; in full flow
-/// whole batches take turns, which moves instead of copying.
+/// Deals records out evenly: at first and from small batches one by one, so that little input
+/// spreads too; in full flow whole batches take turns, which moves instead of copying.
 template <class T>
 class RebalanceWriter final : public RecordWriter {
  public:

@@ -459,8 +459,8 @@ class ValueTable final : public StateTableBase {
     limit_ = LimitOf(allowed < capacity_ ? allowed : capacity_);
     while (size_ >= limit_) {
       if (Evict()) continue;
-      // Everything here belongs to the batch that is being loaded. Slots that stand empty come first: a table that only
-      // doubled here would grow with every such batch.
+      // Everything here belongs to the batch that is being loaded. Slots that stand empty come
+      // first: a table that only doubled here would grow with every such batch.
       if (limit_ < LimitOf(capacity_))
         limit_ = std::min(LimitOf(capacity_), limit_ * 2);
       else
@@ -493,8 +493,8 @@ class ValueTable final : public StateTableBase {
   }
 
   bool EvictClean() {
-    // The hand jumps through the table in groups of neighbours. Going through it in order would empty it behind the hand
-    // and overfill it ahead, where probing then takes for ever.
+    // The hand jumps through the table in groups of neighbours. Going through it in order would
+    // empty it behind the hand and overfill it ahead, where probing then takes for ever.
     const size_t groups = capacity_ / kEvictionGroup;
     size_t evicted = 0;
     // The use counts may have to run down first.

@@ -1,10 +1,13 @@
 // The job of the failure and backpressure tests.
 //
-//   --case misbehave --mode throw|segfault|exit|loop|none --after N --count C --output DIR [--rate R] [--once FILE]
-//       numbers 0..C-1 -> keyed running count of each number modulo 100 -> exactly-once files "key,count"; the map in front
-//       misbehaves at its N-th record (with --once only while FILE does not exist, and it makes FILE)
+//   --case misbehave --mode throw|segfault|exit|loop|none --after N --count C --output DIR [--rate
+//   R] [--once FILE]
+//       numbers 0..C-1 -> keyed running count of each number modulo 100 -> exactly-once files
+//       "key,count"; the map in front misbehaves at its N-th record (with --once only while FILE
+//       does not exist, and it makes FILE)
 //   --case slow --count C --output DIR --bytes B --pause-us P
-//       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records -> files
+//       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records
+//       -> files
 //   --case open --message TEXT
 //       throws when its operator is opened
 
@@ -82,7 +85,9 @@ class ThrowInOpen final : public flink::ProcessFunction<int64_t, int64_t> {
  public:
   explicit ThrowInOpen(std::string message) : message_(std::move(message)) {}
   void Open(flink::RuntimeContext&) override { throw std::runtime_error(message_); }
-  void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override { out.Collect(number); }
+  void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override {
+    out.Collect(number);
+  }
 
  private:
   std::string message_;
@@ -98,25 +103,36 @@ FLINK_JOB(env, args) {
   env.SetJobName(parameters.Get("name", "Test " + which));
   auto numbers = env.FromSequence(0, parameters.GetLong("count", 1000) - 1, options).Uid("source");
   if (which == "misbehave") {
-    numbers.Process(Misbehave(parameters.Get("mode", "none"), parameters.GetLong("after", 0), parameters.Get("once")))
-        .Name("Misbehave").Uid("misbehave")
-        .Map([](int64_t i) { return KeyCount{std::to_string(i % 100), 1}; })
+    numbers
+        .Process(Misbehave(parameters.Get("mode", "none"), parameters.GetLong("after", 0),
+                           parameters.Get("once")))
+        .Name("Misbehave")
+        .Uid("misbehave")
+        .Map([](int64_t i) {
+          return KeyCount{std::to_string(i % 100), 1};
+        })
         .KeyBy(&KeyCount::key)
-        .Sum(&KeyCount::count).Uid("count")
+        .Sum(&KeyCount::count)
+        .Uid("count")
         .Map([](const KeyCount& k) { return k.key + "," + std::to_string(k.count); })
-        .SinkTo(flink::TextFileSink(parameters.GetRequired("output"))).Uid("sink");
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
+        .Uid("sink");
   } else if (which == "slow") {
     const auto bytes = static_cast<size_t>(parameters.GetLong("bytes", 100));
-    numbers.Map([bytes](int64_t i) {
-             std::string line = std::to_string(i);
-             line.resize(bytes > line.size() ? bytes : line.size(), ' ');
-             return line;
-           })
+    numbers
+        .Map([bytes](int64_t i) {
+          std::string line = std::to_string(i);
+          line.resize(bytes > line.size() ? bytes : line.size(), ' ');
+          return line;
+        })
         .Rebalance()
-        .Process(Sleepy(parameters.GetLong("pause-us", 1000))).Name("Sleepy")
-        .SinkTo(flink::TextFileSink(parameters.GetRequired("output"))).Uid("sink");
+        .Process(Sleepy(parameters.GetLong("pause-us", 1000)))
+        .Name("Sleepy")
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
+        .Uid("sink");
   } else if (which == "open") {
-    numbers.Process(ThrowInOpen(parameters.Get("message", "no"))).Name("ThrowInOpen")
+    numbers.Process(ThrowInOpen(parameters.Get("message", "no")))
+        .Name("ThrowInOpen")
         .SinkTo(flink::DiscardingSink<int64_t>());
   } else {
     throw std::invalid_argument("unknown --case " + which);

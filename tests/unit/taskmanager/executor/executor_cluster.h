@@ -1,6 +1,7 @@
 #pragma once
 
-/// Several TaskExecutors in one process, and a tiny JobManager: it remembers all messages and forwards coordinator events.
+/// Several TaskExecutors in one process, and a tiny JobManager: it remembers all messages and
+/// forwards coordinator events.
 
 #include <gtest/gtest.h>
 
@@ -50,7 +51,8 @@ class TestJob {
   int Chain(const std::string& name, std::function<std::unique_ptr<Operator>()> make) {
     const int node = AddNode(name, std::move(make));
     auto& operators = job_.job_graph.vertices.back().operators;
-    job_.stream_graph.edges.push_back({operators.back().node_id, node, 0, Partitioning::kForward, nullptr});
+    job_.stream_graph.edges.push_back(
+        {operators.back().node_id, node, 0, Partitioning::kForward, nullptr});
     operators.push_back(Describe(node));
     return node;
   }
@@ -139,8 +141,7 @@ class ExecutorCluster {
       auto channel = std::make_unique<InMemoryControlChannel>(
           [this, i](const pb::ExecutorMessage& m) { OnMessage(static_cast<int>(i), m); });
       executors_.push_back(std::make_unique<TaskExecutor>(
-          settings_[i],
-          [this](const pb::ExecutorSettings&) -> StatusOr<LoadedJob> { return job_; },
+          settings_[i], [this](const pb::ExecutorSettings&) -> StatusOr<LoadedJob> { return job_; },
           std::move(channel)));
     }
     for (auto& executor : executors_) executor->Start();
@@ -201,7 +202,9 @@ class ExecutorCluster {
       executor->Deliver(command);
     }
   }
-  std::string CheckpointDirectory(int64_t id) const { return directory_.File("chk-" + std::to_string(id)); }
+  std::string CheckpointDirectory(int64_t id) const {
+    return directory_.File("chk-" + std::to_string(id));
+  }
   void Trigger(int64_t id, pb::SnapshotTarget::Kind kind, bool drain = false) {
     const std::string directory = CheckpointDirectory(id);
     ASSERT_TRUE(io::CreateDirectories(directory).ok());
@@ -214,14 +217,16 @@ class ExecutorCluster {
       for (const graph::JobVertex& v : job_.job_graph.vertices) {
         bool is_source = true;
         for (const auto& edge : job_.job_graph.edges) {
-          if (job_.job_graph.vertices[static_cast<size_t>(edge.target_vertex)].id == v.id) is_source = false;
+          if (job_.job_graph.vertices[static_cast<size_t>(edge.target_vertex)].id == v.id)
+            is_source = false;
         }
         for (int s = 0; is_source && s < v.parallelism; ++s) *t.add_subtasks() = Ref(v.id, s);
       }
     });
   }
   void Complete(int64_t id) {
-    Broadcast([&](pb::ExecutorCommand& c) { c.mutable_checkpoint_complete()->set_checkpoint_id(id); });
+    Broadcast(
+        [&](pb::ExecutorCommand& c) { c.mutable_checkpoint_complete()->set_checkpoint_id(id); });
   }
   void Finish(int64_t id) {
     Broadcast([&](pb::ExecutorCommand& c) { c.mutable_finish()->set_checkpoint_id(id); });
@@ -244,7 +249,8 @@ class ExecutorCluster {
   }
   int CountState(const std::string& state) const {
     int n = 0;
-    for (const auto& m : messages_) n += m.has_task_state() && m.task_state().state() == state ? 1 : 0;
+    for (const auto& m : messages_)
+      n += m.has_task_state() && m.task_state().state() == state ? 1 : 0;
     return n;
   }
   void AwaitAll(const std::string& state) {
@@ -259,11 +265,13 @@ class ExecutorCluster {
     });
   }
   void AwaitAcks(int64_t id) {
-    AwaitMessage("acks", [&](const auto& m) { return m.has_ack() && m.ack().checkpoint_id() == id; },
-                 task_count());
+    AwaitMessage(
+        "acks", [&](const auto& m) { return m.has_ack() && m.ack().checkpoint_id() == id; },
+        task_count());
   }
   void AwaitEndOfData() {
-    AwaitMessage("end of data", [](const auto& m) { return m.has_end_of_data(); }, task_count());
+    AwaitMessage(
+        "end of data", [](const auto& m) { return m.has_end_of_data(); }, task_count());
   }
   std::vector<pb::ExecutorMessage> messages() {
     std::lock_guard lock(mutex_);
@@ -280,7 +288,8 @@ class ExecutorCluster {
       const auto& event = m.coordinator_event();
       pb::ExecutorCommand command = Command();
       *command.mutable_coordinator_event() = event;
-      const size_t to = event.to_coordinator() ? 0 : static_cast<size_t>(event.subtask()) % executors_.size();
+      const size_t to =
+          event.to_coordinator() ? 0 : static_cast<size_t>(event.subtask()) % executors_.size();
       executors_[to]->Deliver(command);
     }
     changed_.notify_all();

@@ -42,7 +42,8 @@ struct Observed {
 /// Numbers next, next + parallelism, ... below the limit; the position is list state.
 class Numbers final : public SourceOperator {
  public:
-  Numbers(std::shared_ptr<Observed> observed, int64_t limit) : observed_(std::move(observed)), limit_(limit) {}
+  Numbers(std::shared_ptr<Observed> observed, int64_t limit)
+      : observed_(std::move(observed)), limit_(limit) {}
   OutputBase* output() override { return &output_; }
   void Open(OperatorContext& context) override {
     context_ = &context;
@@ -63,7 +64,8 @@ class Numbers final : public SourceOperator {
   void SnapshotState(SnapshotContext& context) override {
     BufferWriter out;
     out.Put<int64_t>(next_);
-    context.list_states.push_back({"position", false, TypeSerializer<int64_t>::Snapshot(), {out.TakeString()}});
+    context.list_states.push_back(
+        {"position", false, TypeSerializer<int64_t>::Snapshot(), {out.TakeString()}});
   }
   void HandleCoordinatorEvent(std::string_view payload) override {
     observed_->Add("event " + std::string(payload));
@@ -117,7 +119,9 @@ class Sink final : public Operator, public InputPort {
   void ProcessIdle(bool) override {}
   void EndOfInput() override { observed_->Add("end of input"); }
   void Flush() override {}
-  void NotifyCheckpointComplete(int64_t id) override { observed_->Add("complete " + std::to_string(id)); }
+  void NotifyCheckpointComplete(int64_t id) override {
+    observed_->Add("complete " + std::to_string(id));
+  }
   void Close() override { observed_->Add("close"); }
 
   int64_t poison = -1;
@@ -137,15 +141,15 @@ class TaskExecutorTest : public testing::Test {
   TestJob NumbersJob(int64_t limit, int parallelism, int64_t poison = -1) {
     TestJob job;
     const auto seen = seen_;
-    const int source = job.AddVertex("numbers", parallelism, [seen, limit] {
-      return std::make_unique<Numbers>(seen, limit);
-    });
+    const int source = job.AddVertex(
+        "numbers", parallelism, [seen, limit] { return std::make_unique<Numbers>(seen, limit); });
     const int sink = job.AddVertex("sink", parallelism, [seen, poison] {
       auto made = std::make_unique<Sink>(seen);
       made->poison = poison;
       return made;
     });
-    job.Connect(source, sink, ShipStrategy::kHash, std::make_shared<HashEdge<int64_t, Tens>>(Tens()));
+    job.Connect(source, sink, ShipStrategy::kHash,
+                std::make_shared<HashEdge<int64_t, Tens>>(Tens()));
     return job;
   }
   static constexpr int64_t kEndless = int64_t{1} << 60;
@@ -162,7 +166,8 @@ TEST_F(TaskExecutorTest, ABoundedJobOnTwoExecutorsDeliversEveryRecordOnceAndFini
     ASSERT_EQ(static_cast<size_t>(kCount), seen_->records.size());
     int64_t next = 0;
     for (const int64_t n : seen_->records) ASSERT_EQ(next++, n);
-    for (const auto& [key, subtasks] : seen_->subtasks_of_key) EXPECT_EQ(1u, subtasks.size()) << key;
+    for (const auto& [key, subtasks] : seen_->subtasks_of_key)
+      EXPECT_EQ(1u, subtasks.size()) << key;
   }
   EXPECT_EQ(2, seen_->Count("max watermark"));
   EXPECT_EQ(2, seen_->Count("end of input"));
@@ -191,7 +196,8 @@ TEST_F(TaskExecutorTest, SnapshotsAreAcknowledgedWhileRecordsFlowAndRestoreGives
     for (const auto& m : cluster.messages()) {
       if (!m.has_ack() || m.ack().checkpoint_id() != 5) continue;
       ASSERT_EQ(1, m.ack().operators_size());
-      if (m.ack().subtask().vertex_id() == ToWire(VertexOf(1)) && m.ack().subtask().subtask() == 0) {
+      if (m.ack().subtask().vertex_id() == ToWire(VertexOf(1)) &&
+          m.ack().subtask().subtask() == 0) {
         state = m.ack().operators(0).state();
         EXPECT_GT(m.ack().state_bytes(), 0);
       }
@@ -263,7 +269,8 @@ TEST_F(TaskExecutorTest, CoordinatorEventsAndTriggersReachAReaderInTheOrderTheyW
   });
   cluster.Trigger(1, pb::SnapshotTarget::KIND_CHECKPOINT);
   cluster.AwaitAcks(1);
-  EXPECT_THAT(seen_->Events(), ElementsAre("event reply to hello", "event before ack 1", "snapshot 1"));
+  EXPECT_THAT(seen_->Events(),
+              ElementsAre("event reply to hello", "event before ack 1", "snapshot 1"));
 }
 
 TEST_F(TaskExecutorTest, ASlowConsumerStopsTheSourceInTheOtherProcessToo) {
@@ -309,7 +316,8 @@ TEST_F(TaskExecutorTest, AnAbortedStopLetsTheJobGoOn) {
   cluster.Trigger(1, pb::SnapshotTarget::KIND_SYNC_SAVEPOINT);
   cluster.AwaitAcks(1);
   const int64_t before = seen_->produced.load();
-  cluster.Broadcast([](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(1); });
+  cluster.Broadcast(
+      [](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(1); });
   cluster.Trigger(2, pb::SnapshotTarget::KIND_CHECKPOINT);
   cluster.AwaitAcks(2);
   while (seen_->produced.load() == before) std::this_thread::yield();
@@ -338,7 +346,8 @@ TEST_F(TaskExecutorTest, UserCodeThatThrowsFailsItsTaskWithOperatorSubtaskAndTex
   });
   for (const auto& m : cluster.messages()) {
     if (!m.has_task_state() || m.task_state().state() != "FAILED") continue;
-    EXPECT_THAT(m.task_state().message(), testing::MatchesRegex("sink \\([12]/2\\): poisoned by 5000"));
+    EXPECT_THAT(m.task_state().message(),
+                testing::MatchesRegex("sink \\([12]/2\\): poisoned by 5000"));
     EXPECT_TRUE(m.task_state().user_error());
   }
 }

@@ -1,4 +1,5 @@
-// What a task keeps across a checkpoint: keyed state, timers, what was aligned, and that its input had ended.
+// What a task keeps across a checkpoint: keyed state, timers, what was aligned, and that its input
+// had ended.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -25,10 +26,10 @@ constexpr int64_t kEndless = int64_t{1} << 60;
 
 struct Tally {
   std::mutex mutex;
-  std::multiset<int64_t> records;          // that the sinks saw
-  std::map<int64_t, int64_t> sent;         // records of all sources before the barrier of a checkpoint
-  std::map<int64_t, int64_t> received;     // records that an operator got before it
-  std::atomic<int> hooks{0};               // calls of an end-of-input hook
+  std::multiset<int64_t> records;       // that the sinks saw
+  std::map<int64_t, int64_t> sent;      // records of all sources before the barrier of a checkpoint
+  std::map<int64_t, int64_t> received;  // records that an operator got before it
+  std::atomic<int> hooks{0};            // calls of an end-of-input hook
   std::atomic<int64_t> timer_delay_ms{0};
   std::atomic<bool> snapshot_throws{false};
 
@@ -159,7 +160,8 @@ class TaskStateTest : public testing::Test {
   LoadedJob TwoSourcesJob(int64_t first_limit, int second_input) {
     TestJob job;
     const SharedTally tally = tally_;
-    const int a = job.AddVertex("a", 2, [=] { return std::make_unique<Numbers>(tally, first_limit); });
+    const int a =
+        job.AddVertex("a", 2, [=] { return std::make_unique<Numbers>(tally, first_limit); });
     const int b = job.AddVertex("b", 1, [=] { return std::make_unique<Numbers>(tally, kEndless); });
     const int both = job.AddVertex("both", 2, [=] { return std::make_unique<TwoInputs>(tally); });
     const auto type = std::make_shared<RebalanceEdge<int64_t>>();
@@ -178,9 +180,10 @@ class TaskStateTest : public testing::Test {
     }
     return states;
   }
-  /// Gives the states to every subtask of the vertex that `node` is the head of, union lists as lists.
-  static void Restore(const std::vector<std::string>& states, const std::string& directory, int node,
-                      int parallelism, pb::DeployTasks& deploy) {
+  /// Gives the states to every subtask of the vertex that `node` is the head of, union lists as
+  /// lists.
+  static void Restore(const std::vector<std::string>& states, const std::string& directory,
+                      int node, int parallelism, pb::DeployTasks& deploy) {
     deploy.set_restored_checkpoint_id(1);
     for (int s = 0; s < parallelism; ++s) {
       pb::TaskRestore& task = *deploy.add_restores();
@@ -289,7 +292,8 @@ TEST_F(TaskStateTest, ACheckpointOfTwoInputsHasExactlyTheRecordsBeforeTheBarrier
 TEST_F(TaskStateTest, ACheckpointOfAUnionGoesOnWhenOneSideHasEnded) {
   ExecutorCluster cluster(TwoSourcesJob(1001, 0), 2);
   cluster.StartAndRun();
-  cluster.AwaitMessage("end of a", [](const auto& m) { return m.has_end_of_data(); }, 2);
+  cluster.AwaitMessage(
+      "end of a", [](const auto& m) { return m.has_end_of_data(); }, 2);
   for (int64_t id = 1; id <= 10; ++id) {
     cluster.Trigger(id, pb::SnapshotTarget::KIND_CHECKPOINT);
     cluster.AwaitAcks(id);

@@ -190,8 +190,8 @@ TEST(ExchangeNetworkTokenTest, APeerWithAnotherTokenIsTurnedAway) {
   Endpoint a("a", "localhost", "other");
   Endpoint b("b", "localhost");
   auto inbox = std::make_shared<TaskInbox>();
-  auto output = a.network->MakeOutput("b", b.address, kChannel,
-                                      std::make_shared<OutputCredit>(100, inbox));
+  auto output =
+      a.network->MakeOutput("b", b.address, kChannel, std::make_shared<OutputCredit>(100, inbox));
   a.network->Start();
   b.network->Start();
   EXPECT_THAT(a.WaitForLoss(), HasSubstr("lost connection to task executor b"));
@@ -215,7 +215,8 @@ class RawPeer {
   }
   ~RawPeer() { ::close(fd_); }
   void Send(std::string_view bytes) {
-    if (::send(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
+    if (::send(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+      std::abort();
   }
 
  private:
@@ -243,7 +244,8 @@ TEST(ExchangeNetworkFaultTest, ADamagedFrameEndsTheConnection) {
   std::string frame = WatermarkFrame(0);
   frame[9] ^= 1;
   peer.Send(frame);
-  EXPECT_THAT(b.WaitForLoss(), HasSubstr("lost connection to task executor raw: checksum mismatch"));
+  EXPECT_THAT(b.WaitForLoss(),
+              HasSubstr("lost connection to task executor raw: checksum mismatch"));
   EXPECT_FALSE(gate->HasReady());
 }
 

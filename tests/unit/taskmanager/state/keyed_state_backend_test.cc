@@ -414,7 +414,8 @@ TEST_F(KeyedStateBackendTest, NothingIsSnapshotBehindAFailedFlush) {
   static_cast<KeyedStateStore&>(*backend).StartFlush(&table);
   table.Upsert(1, table.Hash(1)) = 7;
   std::optional<StatusOr<KeyedSnapshotResult>> result;
-  backend->BeginSnapshot(Checkpoint(1), [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
+  backend->BeginSnapshot(Checkpoint(1),
+                         [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
   while (backend->AdvanceSnapshot()) {
   }
   go.set_value();
