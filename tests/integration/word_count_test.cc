@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <ostream>
 #include <random>
 #include <string>
 
@@ -21,6 +22,10 @@ struct Shape {
   int parallelism;
   int task_managers;
 };
+
+void PrintTo(const Shape& shape, std::ostream* out) {
+  *out << "parallelism " << shape.parallelism << ", " << shape.task_managers << " TaskManagers";
+}
 
 std::string NameOf(const ::testing::TestParamInfo<Shape>& info) {
   return "Parallelism" + std::to_string(info.param.parallelism) + "TaskManagers" +
