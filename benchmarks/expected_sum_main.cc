@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
                                                  : flink::benchmarks::UniformKey(i, keys));
     total += ++sums[key];
   }
-  std::printf("%llu %llu\n", static_cast<unsigned long long>(records + (argc > 4 ? keys : 0)),
-              static_cast<unsigned long long>(total));
+  const unsigned long long counted = records + (argc > 4 ? keys : 0);
+  std::printf("%llu %llu\n", counted, static_cast<unsigned long long>(total));
   return 0;
 }

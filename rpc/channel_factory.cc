@@ -16,10 +16,16 @@
 namespace flink {
 namespace {
 
-/// gRPC prints to stderr in its own format; a refused connection is several lines there and is
-/// reported by us anyway.
+/// gRPC prints to stderr in its own format; a refused connection is several lines there, none of
+/// them an error, and is reported by us anyway. An error may be all that is heard of an assertion
+/// that ends the process.
 void LogGrpc(gpr_log_func_args* args) {
-  LOG_DEBUG("grpc: {}", args->message == nullptr ? "" : args->message);
+  const char* message = args->message == nullptr ? "" : args->message;
+  if (args->severity == GPR_LOG_SEVERITY_ERROR) {
+    LOG_ERROR("grpc: {} ({}:{})", message, args->file, args->line);
+  } else {
+    LOG_DEBUG("grpc: {}", message);
+  }
 }
 
 void RouteGrpcLog() {

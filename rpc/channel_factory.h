@@ -17,7 +17,9 @@ namespace flink {
 inline constexpr int kMaxRpcMessageBytes = 512 << 20;
 
 /// A channel that keeps trying to reach host:port, a few times a second, as long as a call waits
-/// for it. Proxy settings of the environment do not count.
+/// for it. Proxy settings of the environment do not count. The last reference must not be dropped
+/// on a thread of gRPC, so not by what runs in a callback: gRPC 1.51 then ends the threads of all
+/// callbacks from one of them, and the process aborts.
 std::shared_ptr<grpc::Channel> CreateChannel(const Configuration& configuration,
                                              const std::string& host, int port);
 

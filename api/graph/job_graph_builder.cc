@@ -54,6 +54,12 @@ ShipStrategy ShipStrategyOf(const StreamGraph& g, const StreamEdge& e) {
   return SameParallelism(g, e) ? ShipStrategy::kForward : ShipStrategy::kRebalance;
 }
 
+int CountChainableOutputs(const StreamGraph& g, const Adjacency& edges, size_t node) {
+  int count = 0;
+  for (const StreamEdge* e : edges.out[node]) count += IsChainable(g, edges, *e) ? 1 : 0;
+  return count;
+}
+
 /// Ids by node id (index 0 is unused), in the order that Flink's documentation of uids implies:
 /// breadth first from the sources, a node when all its inputs have theirs.
 StatusOr<std::vector<OperatorId>> AssignIds(const StreamGraph& g, const Adjacency& edges,
@@ -84,9 +90,8 @@ StatusOr<std::vector<OperatorId>> AssignIds(const StreamGraph& g, const Adjacenc
           "Uid(...) on it",
           n.name);
     } else {
-      int chainable = 0;
-      for (const StreamEdge* e : edges.out[at]) chainable += IsChainable(g, edges, *e) ? 1 : 0;
-      ids[at] = GeneratedOperatorId(static_cast<int>(owner.size()), chainable, inputs);
+      ids[at] = GeneratedOperatorId(static_cast<int>(owner.size()),
+                                    CountChainableOutputs(g, edges, at), inputs);
     }
     has_id[at] = true;
     const auto [it, is_new] = owner.emplace(ids[at], n.id);
@@ -183,7 +188,8 @@ class Builder {
 
  public:
   static const char* KindOf(const StreamNode& n) {
-    return n.make_coordinator ? "Data Source" : n.is_sink ? "Data Sink" : "Operator";
+    // A sink's writer is an operator like others, as in the plans of Flink 2.
+    return n.make_coordinator ? "Data Source" : "Operator";
   }
 
  private:

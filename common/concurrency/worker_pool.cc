@@ -4,7 +4,7 @@
 
 namespace flink {
 
-WorkerPool::WorkerPool(std::string name, int threads) {
+WorkerPool::WorkerPool(const std::string& name, int threads) {
   threads_.reserve(static_cast<size_t>(threads));
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, thread_name = name + "-" + std::to_string(i)] {

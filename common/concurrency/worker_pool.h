@@ -18,7 +18,7 @@ namespace flink {
 /// time.
 class WorkerPool {
  public:
-  WorkerPool(std::string name, int threads);
+  WorkerPool(const std::string& name, int threads);
   /// Same as Shutdown.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;

@@ -20,7 +20,7 @@ struct OperatorDescription {
   bool has_coordinator = false;
   bool stateful = false;
   bool keyed = false;
-  std::string kind;  ///< "Data Source", "Operator" or "Data Sink".
+  std::string kind;  ///< "Data Source" or "Operator".
 };
 
 /// A chain of operators that runs as one task; `id` is the head's operator id.

@@ -145,6 +145,7 @@ std::vector<std::vector<std::string>> Distribute(const ListState& list, int para
   }
   // Every old subtask holds the same broadcast state.
   std::vector<std::vector<std::string>> result;
+  result.reserve(static_cast<size_t>(parallelism));
   for (int i = 0; i < parallelism; ++i) {
     result.push_back(list.by_old_subtask[static_cast<size_t>(i) % list.by_old_subtask.size()]);
   }

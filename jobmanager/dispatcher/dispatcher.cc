@@ -134,7 +134,7 @@ void Dispatcher::SubmitJob(pb::graph::v1::JobGraph graph, std::string library,
   auto shared_graph = std::make_shared<pb::graph::v1::JobGraph>(std::move(graph));
   auto shared_library = std::make_shared<std::string>(std::move(library));
   io_->Submit([main = deps_.main, self = self_, artifacts = artifacts_.get(), shared_graph,
-               shared_library, done] {
+               shared_library, done = std::move(done)] {
     const Status stored = artifacts->Put(shared_graph->library_digest(), *shared_library);
     main->Post([self, shared_graph, stored, done] {
       if (*self != nullptr) (*self)->OnLibraryStored(*shared_graph, stored, done);
@@ -313,7 +313,7 @@ void Dispatcher::TriggerCheckpoint(const JobId& job, const std::string& trigger_
 }
 
 void Dispatcher::DisposeSavepoint(const std::string& trigger_id, const std::string& path) {
-  constexpr OperationKind kKind = OperationKind::kDisposal;
+  static constexpr OperationKind kKind = OperationKind::kDisposal;
   if (!operations_.Start(kKind, JobId(), trigger_id, deps_.clock->NowMs())) return;
   const auto finish = [trigger_id, path](Dispatcher& dispatcher, const Status& status) {
     const int64_t now = dispatcher.deps_.clock->NowMs();

@@ -14,7 +14,7 @@ RestResponse DispatcherGateway::AskLater(std::function<void(Dispatcher&, Answer)
         });
       });
   promise.reset();
-  const RestResponse closing = PlainErrorResponse(503, {"The JobManager is shutting down."});
+  RestResponse closing = PlainErrorResponse(503, {"The JobManager is shutting down."});
   if (!posted) return closing;
   try {
     return future.get();

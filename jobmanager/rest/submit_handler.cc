@@ -57,16 +57,18 @@ RestResponse Submit(const DispatcherGateway& gateway, const RestRequest& request
         400, {"The job graph cannot be read: it is not a JobGraph message of this version. Use "
               "the flink command of the same release as the JobManager."});
   }
-  return gateway.AskLater([&graph, library](Dispatcher& dispatcher,
-                                            DispatcherGateway::Answer answer) {
-    dispatcher.SubmitJob(std::move(graph), library->content, [answer](const StatusOr<JobId>& id) {
-      if (id.ok()) {
-        answer(JsonResponse({{"jobUrl", "/jobs/" + id->ToHex()}}, 202));
-      } else {
-        answer(PlainErrorResponse(StatusOfRefusal(id.status()), {Message(id.status())}));
-      }
-    });
-  });
+  return gateway.AskLater(
+      [&graph, library](Dispatcher& dispatcher, DispatcherGateway::Answer answer) {
+        dispatcher.SubmitJob(
+            std::move(graph), library->content,
+            [answer = std::move(answer)](const StatusOr<JobId>& id) {
+              if (id.ok()) {
+                answer(JsonResponse({{"jobUrl", "/jobs/" + id->ToHex()}}, 202));
+              } else {
+                answer(PlainErrorResponse(StatusOfRefusal(id.status()), {Message(id.status())}));
+              }
+            });
+      });
 }
 
 }  // namespace

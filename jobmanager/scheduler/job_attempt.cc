@@ -9,6 +9,22 @@ namespace flink::jobmanager {
 
 using pb::cluster::v1::DeployTasks;
 
+namespace {
+
+void AddCoordinator(const OperatorId& op, const JobVertexId& vertex, const RestoredState* restored,
+                    DeployTasks* deploy) {
+  auto* coordinator = deploy->add_coordinators();
+  coordinator->set_operator_id(IdToBytes(op));
+  coordinator->set_vertex_id(IdToBytes(vertex));
+  if (restored == nullptr) return;
+  const auto state = restored->coordinators.find(op);
+  if (state == restored->coordinators.end()) return;
+  coordinator->set_has_state(true);
+  coordinator->set_state(state->second);
+}
+
+}  // namespace
+
 JobAttempt::JobAttempt(const graph::JobGraph& graph, int number, int64_t now_ms)
     : graph_(graph), number_(number) {
   for (const graph::JobVertex& vertex : graph_.vertices) {
@@ -98,15 +114,7 @@ DeployTasks JobAttempt::MakeDeployment(const std::string& task_manager_id,
   for (const graph::JobVertex& vertex : graph_.vertices) {
     if (HostOf(vertex.id, 0) != task_manager_id) continue;
     for (const auto& op : vertex.operators) {
-      if (!op.has_coordinator) continue;
-      auto* coordinator = deploy.add_coordinators();
-      coordinator->set_operator_id(IdToBytes(op.id));
-      coordinator->set_vertex_id(IdToBytes(vertex.id));
-      if (restored == nullptr) continue;
-      const auto state = restored->coordinators.find(op.id);
-      if (state == restored->coordinators.end()) continue;
-      coordinator->set_has_state(true);
-      coordinator->set_state(state->second);
+      if (op.has_coordinator) AddCoordinator(op.id, vertex.id, restored, &deploy);
     }
   }
   return deploy;

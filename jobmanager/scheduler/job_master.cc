@@ -130,13 +130,14 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
         "lost with it.",
         job_.graph.name, job_.id.ToHex(), options::kCheckpointDirectory.key);
   }
-  deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, job = job_, done] {
-    auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
-        PrepareOnPool(*storage, job, job.graph));
-    main->Post([self, restore, done] {
-      if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
-    });
-  });
+  deps_.io->Submit(
+      [main = deps_.main, self = self_, storage = storage_, job = job_, done = std::move(done)] {
+        auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
+            PrepareOnPool(*storage, job, job.graph));
+        main->Post([self, restore, done] {
+          if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
+        });
+      });
 }
 
 StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(

@@ -169,6 +169,7 @@ Status ExecutorProcess::Spawn() {
                            POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   std::vector<std::string> environment = Environment(options_.environment);
   std::vector<char*> variables;
+  variables.reserve(environment.size() + 1);
   for (std::string& variable : environment) variables.push_back(variable.data());
   variables.push_back(nullptr);
   std::string binary = options_.binary;
@@ -183,7 +184,7 @@ Status ExecutorProcess::Spawn() {
   // The child is not reaped by anybody else, so the pid is still its own.
   pid_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
   if (pid_fd_ >= 0) return OkStatus();
-  const Status status = Internal("cannot watch process {}: {}", pid_, strerror(errno));
+  Status status = Internal("cannot watch process {}: {}", pid_, strerror(errno));
   KillGroup();
   waitpid(pid_, nullptr, 0);
   return status;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "flink/pb/cluster/v1/cluster.grpc.pb.h"
 #include "rpc/channel_factory.h"
 
 namespace flink::taskmanager {
@@ -9,13 +10,17 @@ namespace flink::taskmanager {
 using pb::cluster::v1::JobManagerGateway;
 using pb::cluster::v1::TaskManagerMessage;
 
+JobManagerConnection::JobManagerConnection(Callbacks callbacks)
+    : callbacks_(std::move(callbacks)), context_(std::make_unique<grpc::ClientContext>()) {}
+
 std::shared_ptr<JobManagerConnection> JobManagerConnection::Open(
     const std::shared_ptr<grpc::Channel>& channel, Callbacks callbacks) {
   std::shared_ptr<JobManagerConnection> connection(new JobManagerConnection(std::move(callbacks)));
   connection->self_ = connection;
-  connection->stub_ = JobManagerGateway::NewStub(channel);
-  connection->context_.set_wait_for_ready(true);
-  connection->stub_->async()->Connect(&connection->context_, connection.get());
+  connection->context_->set_wait_for_ready(true);
+  // The call needs the stub no longer than this.
+  JobManagerGateway::NewStub(channel)->async()->Connect(connection->context_.get(),
+                                                        connection.get());
   connection->AddHold();
   connection->StartRead(&connection->incoming_);
   connection->StartCall();
@@ -31,7 +36,10 @@ void JobManagerConnection::Send(TaskManagerMessage message, Token token) {
   StartWrite(&queue_.front());
 }
 
-void JobManagerConnection::Abort() { context_.TryCancel(); }
+void JobManagerConnection::Abort() {
+  std::lock_guard lock(mutex_);
+  if (context_ != nullptr) context_->TryCancel();
+}
 
 bool JobManagerConnection::Close() {
   closed_ = true;
@@ -52,7 +60,7 @@ void JobManagerConnection::OnReadDone(bool ok) {
     release = Close();
   }
   // The server ended the stream, so a write that is still under way has nobody to take it.
-  context_.TryCancel();
+  Abort();
   if (release) RemoveHold();
 }
 
@@ -78,6 +86,7 @@ void JobManagerConnection::OnDone(const grpc::Status& status) {
     std::lock_guard lock(mutex_);
     closed_ = true;
     queue_.Truncate(0);
+    context_.reset();
     self = std::move(self_);
   }
   callbacks_.on_end(FromGrpc(status));

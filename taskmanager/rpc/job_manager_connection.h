@@ -3,6 +3,7 @@
 /// JobManagerConnection: one Connect stream of the TaskManager to a JobManager.
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/client_callback.h>
 
 #include <cstdint>
 #include <functional>
@@ -10,7 +11,7 @@
 #include <mutex>
 
 #include "common/base/status.h"
-#include "flink/pb/cluster/v1/cluster.grpc.pb.h"
+#include "flink/pb/cluster/v1/cluster.pb.h"
 #include "rpc/outbound_queue.h"
 
 namespace flink::taskmanager {
@@ -22,13 +23,16 @@ class JobManagerConnection : public grpc::ClientBidiReactor<pb::cluster::v1::Tas
  public:
   using Token = OutboundQueue<pb::cluster::v1::TaskManagerMessage>::Token;
 
-  /// Called on gRPC's threads, never two at a time; on_end once and last.
+  /// Called on gRPC's threads, never two at a time; on_end once and last. By then the connection
+  /// holds the channel no more.
   struct Callbacks {
     std::function<void(pb::cluster::v1::JobManagerMessage)> on_message;
     std::function<void(const Status&)> on_end;
   };
 
-  /// Waits for the channel to connect for as long as it takes; Abort ends that too.
+  /// Waits for the channel to connect for as long as it takes; Abort ends that too. The caller
+  /// keeps the channel until on_end: the last reference to one must not go on a thread of gRPC,
+  /// which would have to join itself.
   static std::shared_ptr<JobManagerConnection> Open(const std::shared_ptr<grpc::Channel>& channel,
                                                     Callbacks callbacks);
 
@@ -39,7 +43,7 @@ class JobManagerConnection : public grpc::ClientBidiReactor<pb::cluster::v1::Tas
   void Abort();
 
  private:
-  explicit JobManagerConnection(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
+  explicit JobManagerConnection(Callbacks callbacks);
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
@@ -48,12 +52,11 @@ class JobManagerConnection : public grpc::ClientBidiReactor<pb::cluster::v1::Tas
   bool Close();
 
   const Callbacks callbacks_;
-  grpc::ClientContext context_;
-  std::unique_ptr<pb::cluster::v1::JobManagerGateway::Stub> stub_;
   pb::cluster::v1::JobManagerMessage incoming_;
 
   std::mutex mutex_;
-  std::shared_ptr<JobManagerConnection> self_;  // until OnDone
+  std::shared_ptr<JobManagerConnection> self_;    // until OnDone
+  std::unique_ptr<grpc::ClientContext> context_;  // until OnDone; refers to the channel
   OutboundQueue<pb::cluster::v1::TaskManagerMessage> queue_;
   bool writing_ = false;
   bool closed_ = false;

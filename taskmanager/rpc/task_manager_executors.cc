@@ -110,7 +110,7 @@ Status TaskManager::LaunchExecutor(const ExecutorKey& key,
   process_options.binary = options_.executor_path;
   process_options.environment = ExecutorEnvironment();
   ExecutorProcess::Callbacks callbacks;
-  callbacks.on_message = [connection = executor->connection, key](std::string bytes,
+  callbacks.on_message = [connection = executor->connection, key](const std::string& bytes,
                                                                   ExecutorProcess::Token token) {
     Relay(connection, key.job_id, key.attempt, bytes, std::move(token));
   };

@@ -90,6 +90,7 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
   RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::ListColumnFamilies(db_options, directory, &names),
                               "reading the RocksDB files of the snapshot"));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.reserve(names.size());
   for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;

@@ -34,7 +34,7 @@ std::string_view KindName(StateKind kind) {
 }
 
 std::string Describe(const snapshot::StateMetaInfo& info, const std::string& key_serializer) {
-  const std::string value = TypeNameOfSnapshot(info.Serializer(snapshot::kValueSerializerKey));
+  std::string value = TypeNameOfSnapshot(info.Serializer(snapshot::kValueSerializerKey));
   if (info.kind == snapshot::StateKind::kPriorityQueue) return value;
   const std::string name_space =
       TypeNameOfSnapshot(info.Serializer(snapshot::kNamespaceSerializerKey));
@@ -300,8 +300,9 @@ void RocksDbKeyedStateBackend::BeginSnapshot(const KeyedSnapshotRequest& request
   if (!request.full) job.reusable = ReusableFiles();
   WaitForFlushes(1);
   for (StateTableBase* table : tables_) table->Freeze();
-  sweep_.emplace();
-  sweep_->job = std::move(job);
+  SweepInProgress sweep;
+  sweep.job = std::move(job);
+  sweep_ = std::move(sweep);
 }
 
 UploadedFiles RocksDbKeyedStateBackend::ReusableFiles() const {

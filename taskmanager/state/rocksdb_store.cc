@@ -112,8 +112,10 @@ StatusOr<std::vector<std::string>> SstBuilder::Finish() {
 }
 
 std::vector<RowRef> SortedOrder(const std::vector<EncodedRows>& sets) {
+  // The first 16 bytes of a key as numbers: most keys differ there, and comparing needs no look at the arena.
   struct Entry {
     uint64_t prefix;
+    uint64_t next;
     RowRef ref;
   };
   const auto key_of = [&sets](const Entry& e) {
@@ -127,11 +129,13 @@ std::vector<RowRef> SortedOrder(const std::vector<EncodedRows>& sets) {
   for (uint32_t set = 0; set < sets.size(); ++set) {
     const EncodedRows& rows = sets[set];
     for (uint32_t row = 0; row < rows.rows.size(); ++row) {
-      entries.push_back({KeyPrefix(rows.Key(rows.rows[row])), {set, row}});
+      const std::string_view key = rows.Key(rows.rows[row]);
+      entries.push_back({KeyPrefix(key), KeyPrefix(key.substr(std::min<size_t>(8, key.size()))), {set, row}});
     }
   }
   std::sort(entries.begin(), entries.end(), [&key_of](const Entry& a, const Entry& b) {
     if (a.prefix != b.prefix) return a.prefix < b.prefix;
+    if (a.next != b.next) return a.next < b.next;
     const int order = key_of(a).compare(key_of(b));
     if (order != 0) return order < 0;
     return a.ref.set != b.ref.set ? a.ref.set < b.ref.set : a.ref.row < b.ref.row;
@@ -140,6 +144,7 @@ std::vector<RowRef> SortedOrder(const std::vector<EncodedRows>& sets) {
   sorted.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const bool last = i + 1 == count || entries[i].prefix != entries[i + 1].prefix ||
+                      entries[i].next != entries[i + 1].next ||
                       key_of(entries[i]) != key_of(entries[i + 1]);
     if (last) sorted.push_back(entries[i].ref);
   }

@@ -207,10 +207,10 @@ class OperatorHarness {
 
   Operator& op() { return *operator_; }
   void Open() { operator_->Open(context); }
-  void Process(std::vector<In> records, std::vector<int64_t> timestamps = {}) {
+  void Process(std::vector<In> records, const std::vector<int64_t>& timestamps = {}) {
     Batch<In> batch;
     batch.records = std::move(records);
-    batch.timestamps = std::move(timestamps);
+    batch.timestamps = timestamps;
     operator_->input(0)->ProcessBatch(batch);
     operator_->input(0)->Flush();
   }

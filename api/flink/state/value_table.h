@@ -70,7 +70,12 @@ class ValueTable final : public StateTableBase {
   static uint64_t Hash(const K& key) { return HashKey(key); }
 
   /// Call some 16 keys ahead of the access.
-  void Prefetch(uint64_t hash) const { __builtin_prefetch(&slots_[Home(hash)], 1); }
+  void Prefetch(uint64_t hash) const {
+    const Slot* const home = &slots_[Home(hash)];
+    __builtin_prefetch(home, 1);
+    // Probing mostly ends within the next cache line.
+    __builtin_prefetch(reinterpret_cast<const char*>(home) + 64, 1);
+  }
 
   /// Makes n keys resident: all misses are fetched together.
   void Load(const K* const* keys, const uint64_t* hashes, size_t n) {

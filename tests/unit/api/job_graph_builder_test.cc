@@ -59,7 +59,7 @@ TEST(JobGraphBuilderTest, ForwardEdgesAreChainedAndKeyedOnesAreNot) {
   EXPECT_EQ(graph.vertices[0].operators[0].kind, "Data Source");
   EXPECT_TRUE(graph.vertices[1].operators[0].keyed);
   EXPECT_TRUE(graph.vertices[1].operators[0].stateful);
-  EXPECT_EQ(graph.vertices[1].operators[2].kind, "Data Sink");
+  EXPECT_EQ(graph.vertices[1].operators[2].kind, "Operator");
   EXPECT_EQ(graph.vertices[1].parallelism, 2);
 }
 
@@ -201,7 +201,7 @@ TEST(PlanJsonTest, ThePlanHasFlinksForm) {
   }, {
     "id" : 3,
     "type" : "Out: Writer",
-    "pact" : "Data Sink",
+    "pact" : "Operator",
     "contents" : "Out: Writer",
     "parallelism" : 2,
     "predecessors" : [ {

@@ -16,7 +16,11 @@ std::string LongSnapshot() {
 }
 
 std::vector<OperatorState> SampleStates() {
-  return {{"rules", DistributionMode::kBroadcast, LongSnapshot(), LongSnapshot(), {"\0\0\0\0"}},
+  return {{"rules",
+           DistributionMode::kBroadcast,
+           LongSnapshot(),
+           LongSnapshot(),
+           {std::string(4, '\0')}},
           {"list", DistributionMode::kSplitDistribute, LongSnapshot(), "", {"one", "two", "three"}},
           {"empty", DistributionMode::kSplitDistribute, LongSnapshot(), "", {}},
           {"union", DistributionMode::kUnion, LongSnapshot(), "", {"x"}}};

@@ -34,7 +34,7 @@ struct Endpoint {
     options.bind_address = "127.0.0.1";
     options.public_address = host;
     options.work_directory = directory.path();
-    network = std::make_unique<ExchangeNetwork>(options, [this](Status status) {
+    network = std::make_unique<ExchangeNetwork>(options, [this](const Status& status) {
       std::lock_guard lock(mutex);
       lost = Message(status);
       changed.notify_all();

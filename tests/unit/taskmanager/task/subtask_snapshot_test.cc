@@ -49,7 +49,7 @@ class SubtaskSnapshotTest : public testing::Test {
     bool acknowledged = false;
     auto snapshot = std::make_shared<SubtaskSnapshot>(
         environment, std::make_shared<TaskInbox>(), 1, 0, pb::SnapshotTarget(),
-        [&](StatusOr<pb::CheckpointAck> ack) { acknowledged = ack.ok(); });
+        [&](const StatusOr<pb::CheckpointAck>& ack) { acknowledged = ack.ok(); });
     snapshot->AddOperator(OperatorId(), {});
     snapshot->AddKeyedState(backend);
     snapshot->Seal();
