@@ -83,10 +83,10 @@ class Bench:
         return count / cpu
 
     def keyed_100k(self):
-        self.keyed("keyed_100k", 500_000_000, 100_000, "uniform", "512m")
+        self.keyed("keyed_100k", 600_000_000, 100_000, "uniform", "512m")
 
     def keyed_10m_rocksdb(self):
-        self.keyed("keyed_10m_rocksdb", 60_000_000, 10_000_000, "uniform", "2g")
+        self.keyed("keyed_10m_rocksdb", 150_000_000, 10_000_000, "uniform", "2g")
 
     def keyed_10m_zipf(self):
         # Both sides begin with all keys loaded; what the loading took is measured by a run of its own and taken off.
@@ -115,7 +115,7 @@ class Bench:
         self.report("keyed_10m_zipf", ours / plain, "x plain RocksDB", f"plain: {plain:,.0f} records/CPU-s")
 
     def shuffle_vs_socket(self):
-        count = int(400_000_000 * self.scale)
+        count = int(1_500_000_000 * self.scale)
         with Cluster(self.dist, task_managers=2, slots=1) as c:
             records, total, cpu, wall = self.throughput(c, 2, "--case", "shuffle", "--count", count)
         check("shuffle", (records, total), (count, count))
