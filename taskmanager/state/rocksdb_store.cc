@@ -112,7 +112,8 @@ StatusOr<std::vector<std::string>> SstBuilder::Finish() {
 }
 
 std::vector<RowRef> SortedOrder(const std::vector<EncodedRows>& sets) {
-  // The first 16 bytes of a key as numbers: most keys differ there, and comparing needs no look at the arena.
+  // The first 16 bytes of a key as numbers: most keys differ there, and comparing needs no look at
+  // the arena.
   struct Entry {
     uint64_t prefix;
     uint64_t next;
@@ -130,7 +131,8 @@ std::vector<RowRef> SortedOrder(const std::vector<EncodedRows>& sets) {
     const EncodedRows& rows = sets[set];
     for (uint32_t row = 0; row < rows.rows.size(); ++row) {
       const std::string_view key = rows.Key(rows.rows[row]);
-      entries.push_back({KeyPrefix(key), KeyPrefix(key.substr(std::min<size_t>(8, key.size()))), {set, row}});
+      entries.push_back(
+          {KeyPrefix(key), KeyPrefix(key.substr(std::min<size_t>(8, key.size()))), {set, row}});
     }
   }
   std::sort(entries.begin(), entries.end(), [&key_of](const Entry& a, const Entry& b) {
@@ -170,6 +172,7 @@ Status RocksDbStore::OpenInstance() {
     names.push_back(rocksdb::kDefaultColumnFamilyName);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  descriptors.reserve(names.size());
   for (const std::string& name : names) descriptors.emplace_back(name, family_options_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
