@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs clang-tidy with the checks of .clang-tidy over this tree's own sources, one file at a time, libraries before tests.
+# Runs clang-tidy with the checks of .clang-tidy over this tree's own sources, libraries before tests.
 #
 # Usage: tools/clang_tidy.sh [-p BUILD_DIR] [FILE...]
 #   -p BUILD_DIR  a configured and built directory with compile_commands.json (default: build); built, because generated
 #                 headers are read from it
 #   FILE          sources to check (default: every tracked .cc file that BUILD_DIR compiles)
 #
-# Prints every finding, then one line with the counts. Exits with 0 when there is no finding, 1 when there is, 2 when it
+# Prints every finding, then one line with the count of files. Exits with 0 when there is no finding, 1 when there is, 2 when it
 # could not run. CLANG_TIDY names another clang-tidy.
 set -uo pipefail
 
@@ -44,14 +44,18 @@ if [[ ${#files[@]} -eq 0 ]]; then
   done
 fi
 
-findings=0
-for file in "${files[@]}"; do
-  # The commands are gcc's, which has warning names that clang does not know.
-  if ! "${tidy}" -p "${build}" --quiet --extra-arg=-Wno-unknown-warning-option "${file}" \
-    2> >(grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated\.|^Suppressed ' >&2); then
-    echo "finding: ${file#"${root}"/}"
-    findings=$((findings + 1))
-  fi
-done
-echo "${#files[@]} files checked, ${findings} with findings."
-[[ ${findings} -eq 0 ]]
+# One process per file, as many at once as there are cores. The commands are gcc's, which has warning names that clang does not know.
+check() {
+  "${tidy}" -p "${build}" --quiet --extra-arg=-Wno-unknown-warning-option "$1" \
+    2> >(grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated\.|^Suppressed ' >&2) && return
+  echo "finding: ${1#"${root}"/}"
+  return 1
+}
+export -f check
+export tidy build root
+if printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'check "$1"' check; then
+  echo "${#files[@]} files checked, no findings."
+else
+  echo "${#files[@]} files checked; findings in the files named above."
+  exit 1
+fi
