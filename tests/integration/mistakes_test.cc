@@ -3,52 +3,32 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
 #include <fstream>
 
-#include "tests/testing/external_cluster.h"
+#include "tests/integration/lifecycle_fixture.h"
 
 namespace flink::testing {
 namespace {
 
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
-const char* TestJob() { return FLINK_TEST_JOBS "/TestJob.so"; }
-
-class MistakesTest : public ::testing::Test {
+class MistakesTest : public SharedClusterTest {
  protected:
   static void SetUpTestSuite() {
     ExternalCluster::Options options;
     options.slots = 1;
-    auto started = ExternalCluster::Start(options);
-    ASSERT_TRUE(started.ok()) << Message(started.status());
-    cluster_ = started->release();
+    StartCluster(options);
   }
-  static void TearDownTestSuite() {
-    delete cluster_;
-    cluster_ = nullptr;
-  }
-  /// Exit code 1, the text, and no more than one line of an error on either stream (a hint how to
-  /// get help and what the command said before it failed are no error).
-  static void ExpectRefused(const CommandResult& result, const std::string& text) {
-    EXPECT_EQ(result.exit_code, 1) << result.out << result.err;
-    EXPECT_THAT(result.out + result.err, HasSubstr(text));
-    EXPECT_LE(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-    EXPECT_THAT(result.out + result.err, ::testing::Not(HasSubstr("Exception")));
-  }
-  static ExternalCluster* cluster_;
 };
-ExternalCluster* MistakesTest::cluster_ = nullptr;
 
 constexpr char kNoJob[] = "0123456789abcdef0123456789abcdef";
 
 TEST_F(MistakesTest, WrongJobId) {
   for (const char* verb : {"cancel", "savepoint"}) {
-    ExpectRefused(cluster_->Flink({verb, "nonsense"}),
-                  "Cannot parse JobID from \"nonsense\". The expected format is "
-                  "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.");
+    ExpectUsageError(cluster_->Flink({verb, "nonsense"}),
+                     "Cannot parse JobID from \"nonsense\". The expected format is "
+                     "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.");
   }
   ExpectRefused(cluster_->Flink({"cancel", kNoJob}), kNoJob);
   ExpectRefused(cluster_->Flink({"savepoint", kNoJob, cluster_->File("sp")}),
@@ -56,7 +36,8 @@ TEST_F(MistakesTest, WrongJobId) {
 }
 
 TEST_F(MistakesTest, NoSuchLibrary) {
-  ExpectRefused(cluster_->Flink({"run", "nothere.so"}), "nothere.so does not exist");
+  ExpectUsageError(cluster_->Flink({"run", "nothere.so"}),
+                   "Could not get the job library: nothere.so does not exist");
 }
 
 TEST_F(MistakesTest, ALibraryThatIsNotAJob) {
@@ -86,8 +67,10 @@ TEST_F(MistakesTest, ALibraryThatWasBuiltAgainstOtherHeaders) {
 }
 
 TEST_F(MistakesTest, UnknownOption) {
-  ExpectRefused(cluster_->Flink({"list", "--foo"}), "Unrecognized option: --foo");
-  ExpectRefused(cluster_->Flink({"frobnicate"}), "\"frobnicate\" is not a valid action.");
+  ExpectUsageError(cluster_->Flink({"list", "--foo"}), "Unrecognized option: --foo");
+  const CommandResult verb = cluster_->Flink({"frobnicate"});
+  EXPECT_EQ(verb.exit_code, 1);
+  EXPECT_THAT(verb.out, StartsWith("\"frobnicate\" is not a valid action.\n"));
 }
 
 TEST_F(MistakesTest, NoClusterRunning) {

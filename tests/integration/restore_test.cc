@@ -1,0 +1,109 @@
+/// run -s: what is refused, and what a failure falls back to.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/integration/lifecycle_fixture.h"
+
+namespace flink::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+using RestoreTest = LifecycleTest;
+
+TEST_F(RestoreTest, AChangedProgramIsRefusedByNameAndGoesWithAllowNonRestoredState) {
+  const std::string job = RunningJob({});
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  // This one has the same source and no counter.
+  const Words other = {TestJob(),  "--case",    "slow",       "--count", "1000",
+                       "--output", Dir("slow"), "--pause-us", "0"};
+  const CommandResult refused = cluster_->Flink(Words{"run", "-d", "-s", path} + other);
+  ExpectRefused(refused, "Failed to rollback to checkpoint/savepoint");
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("Cannot map checkpoint/savepoint state for operator "),
+                    HasSubstr("to the new program, because the operator is not available in the "
+                              "new program. If you want to allow to skip this, you can set the "
+                              "--allowNonRestoredState option on the CLI."),
+                    HasSubstr("with the uid \"count\"")));
+  EXPECT_THAT(refused.out, Not(HasSubstr("submitted")));
+  const auto allowed = cluster_->RunDetached(Words{"-s", path, "-n"} + other);
+  ASSERT_TRUE(allowed.ok()) << Message(allowed.status());
+  EXPECT_EQ(Restored(*allowed)["external_path"], "file:" + path);
+  EXPECT_TRUE(cluster_->WaitForJobState(*allowed, "FINISHED")) << cluster_->Logs();
+}
+
+TEST_F(RestoreTest, AnotherMaxParallelismAndTooMuchParallelismAreRefused) {
+  const std::string job = RunningJob({"-Dpipeline.max-parallelism=2"});
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  const CommandResult other = cluster_->Flink(
+      Words{"run", "-d", "-s", path, "-Dpipeline.max-parallelism=64"} + Counting("none", 0));
+  ExpectRefused(other,
+                "Max parallelism mismatch between checkpoint/savepoint state and new "
+                "program. Cannot map operator ");
+  EXPECT_THAT(other.err,
+              HasSubstr(" with max parallelism 2 to new program with max parallelism 64. This "
+                        "indicates that the program has been changed in a non-compatible way after "
+                        "the checkpoint/savepoint."));
+  const CommandResult wide =
+      cluster_->Flink(Words{"run", "-d", "-p", "3", "-s", path} + Counting("none", 0));
+  ExpectRefused(wide,
+                "can not be restored. The maximum parallelism (2) of the restored state is "
+                "lower than the configured parallelism (3). Please reduce the parallelism of "
+                "the task to be lower or equal to the maximum parallelism.");
+  // As many as it allows.
+  RunToTheEnd({"-p", "2", "-s", path}, "two");
+  EXPECT_EQ(CheckCounts({Dir("out"), Dir("two")}, kCount), "");
+}
+
+TEST_F(RestoreTest, AJobKilledBeforeItsFirstCheckpointFallsBackToItsSavepoint) {
+  const std::string job = RunningJob(Checkpoints("1 h"));
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  ASSERT_TRUE(WaitFor([&] { return cluster_->Processes("task-executor").empty(); }));
+  const auto restored =
+      cluster_->RunDetached(Words{"-s", path, "-claimMode", "NO_CLAIM"} + Settings() +
+                            Checkpoints("1 h") + Counting("out", 15'000));
+  ASSERT_TRUE(restored.ok()) << Message(restored.status());
+  ASSERT_TRUE(WaitFor([&] { return RecordsRead(*restored) > 1000; })) << cluster_->Logs();
+  const auto first = Restored(*restored);
+  EXPECT_EQ(first["external_path"], "file:" + path);
+  ASSERT_THAT(cluster_->Processes("task-executor"), SizeIs(1));
+  ExternalCluster::Kill(cluster_->Processes("task-executor").front());
+  ASSERT_TRUE(WaitFor([&] {
+    const auto again = Restored(*restored);
+    return again["restore_timestamp"] != first["restore_timestamp"];
+  })) << cluster_->Logs();
+  EXPECT_EQ(Restored(*restored)["external_path"], "file:" + path);
+  ASSERT_TRUE(cluster_->WaitForJobState(*restored, "FINISHED")) << cluster_->Logs();
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+  EXPECT_TRUE(fs::exists(path + "/_metadata"));
+}
+
+TEST_F(RestoreTest, AfterItsFirstCheckpointARestoredJobNeedsItsSavepointNoMore) {
+  const std::string job = RunningJob(Checkpoints("1 h"));
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  ASSERT_TRUE(WaitFor([&] { return cluster_->Processes("task-executor").empty(); }));
+  const auto restored = cluster_->RunDetached(Words{"-s", path} + Settings() +
+                                              Checkpoints("100 ms") + Counting("out", 15'000));
+  ASSERT_TRUE(restored.ok()) << Message(restored.status());
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(*restored) > 0; })) << cluster_->Logs();
+  EXPECT_EQ(cluster_->Flink({"savepoint", "-d", path}).exit_code, 0);
+  ExternalCluster::Kill(cluster_->Processes("task-executor").front());
+  ASSERT_TRUE(WaitFor([&] { return Restored(*restored)["is_savepoint"] == false; }))
+      << cluster_->Logs();
+  ASSERT_TRUE(cluster_->WaitForJobState(*restored, "FINISHED")) << cluster_->Logs();
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+}
+
+}  // namespace
+}  // namespace flink::testing

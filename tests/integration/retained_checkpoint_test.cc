@@ -1,0 +1,111 @@
+/// Checkpoints: by command, retained, claimed, deleted.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/integration/lifecycle_fixture.h"
+
+namespace flink::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+using RetainedCheckpointTest = LifecycleTest;
+
+TEST_F(RetainedCheckpointTest, CheckpointPrintsItsIdAndFullSaysSo) {
+  const std::string job = RunningJob(Checkpoints("1 h"), 2000);
+  const CommandResult first = cluster_->Flink({"checkpoint", job});
+  EXPECT_EQ(first.exit_code, 0) << first.err << cluster_->Logs();
+  const std::string begin = "Triggering checkpoint for job JOB.\nWaiting for response...\n";
+  const std::string end =
+      " for job JOB completed.\nYou can resume your program from this checkpoint with the run "
+      "command.\n";
+  EXPECT_EQ(first.out, Recorded(begin + "Checkpoint 1" + end, job));
+  EXPECT_THAT(Entries(Dir("chk/") + job, "chk-"), ElementsAre("chk-1"));
+  const CommandResult full = cluster_->Flink({"checkpoint", "--full", job});
+  EXPECT_EQ(full.exit_code, 0) << full.err << cluster_->Logs();
+  EXPECT_EQ(full.out, Recorded(begin + "Checkpoint(FULL) 2" + end, job));
+  EXPECT_TRUE(fs::exists(Dir("chk/") + job + "/chk-2/_metadata"));
+  EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+}
+
+TEST_F(RetainedCheckpointTest, ARetainedCheckpointSurvivesCancelAndRestores) {
+  const std::string job = RunningJob(
+      Checkpoints("100 ms") + Words{"-p", "2",
+                                    "-Dexecution.checkpointing.externalized-checkpoint-retention="
+                                    "RETAIN_ON_CANCELLATION"});
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > 2; }));
+  Cancel(job);
+  const std::string directory = Dir("chk/") + job;
+  const Words kept = Entries(directory, "chk-");
+  ASSERT_THAT(kept, SizeIs(1));
+  const std::string checkpoint = directory + "/" + kept[0];
+  EXPECT_TRUE(fs::exists(checkpoint + "/_metadata"));
+  const auto restored = cluster_->RunDetached(Words{"-s", checkpoint} + Settings() +
+                                              Checkpoints("100 ms") + Counting("out", 20'000));
+  ASSERT_TRUE(restored.ok()) << Message(restored.status());
+  EXPECT_EQ(Restored(*restored)["external_path"], "file:" + checkpoint);
+  ASSERT_TRUE(cluster_->WaitForJobState(*restored, "FINISHED")) << cluster_->Logs();
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+  // Not claimed, so it is there still; a job that ended leaves none of its own.
+  EXPECT_TRUE(fs::exists(checkpoint + "/_metadata"));
+  EXPECT_EQ(FilesBelow(Dir("chk/") + *restored), "");
+  ExpectRefused(cluster_->Flink(Words{"run", "-s", directory} + Counting("none", 0)),
+                "Cannot find meta data file '_metadata' in directory '" + directory + "'");
+}
+
+TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
+  const std::string job = RunningJob(
+      Checkpoints("100 ms") + Words{"-Dexecution.checkpointing.externalized-checkpoint-retention="
+                                    "RETAIN_ON_CANCELLATION"});
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > 2; }));
+  Cancel(job);
+  const std::string directory = Dir("chk/") + job;
+  const Words kept = Entries(directory, "chk-");
+  ASSERT_THAT(kept, SizeIs(1));
+  const auto claiming =
+      cluster_->RunDetached(Words{"-s", directory + "/" + kept[0], "-claimMode", "CLAIM"} +
+                            Settings() + Checkpoints("100 ms") + Counting("out", 20'000));
+  ASSERT_TRUE(claiming.ok()) << Message(claiming.status());
+  EXPECT_TRUE(WaitFor([&] { return Entries(directory, "chk-").empty(); }));
+  ASSERT_TRUE(cluster_->WaitForJobState(*claiming, "FINISHED")) << cluster_->Logs();
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+  EXPECT_EQ(FilesBelow(Dir("chk")), "");
+}
+
+TEST_F(RetainedCheckpointTest, CancelLeavesAsManyCheckpointsAsAreRetainedAndNoneWhenNoneIs) {
+  for (const bool retain : {true, false}) {
+    const std::string job = RunningJob(
+        Checkpoints("50 ms") +
+            Words{"-Dexecution.checkpointing.num-retained=3",
+                  std::string("-Dexecution.checkpointing.externalized-checkpoint"
+                              "-retention=") +
+                      (retain ? "RETAIN_ON_CANCELLATION" : "NO_EXTERNALIZED_CHECKPOINTS")},
+        1000);
+    ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > 6; }));
+    const std::string directory = Dir("chk/") + job;
+    const auto complete = [&] {
+      const Words names = Entries(directory, "chk-");
+      return std::count_if(names.begin(), names.end(), [&](const std::string& name) {
+        return fs::exists(directory + "/" + name + "/_metadata");
+      });
+    };
+    EXPECT_TRUE(WaitFor([&] { return complete() == 3; }));
+    Cancel(job);
+    const size_t kept = retain ? 3 : 0;
+    EXPECT_TRUE(WaitFor([&] { return Entries(directory, "chk-").size() == kept; }))
+        << ::testing::PrintToString(Entries(directory));
+    EXPECT_EQ(complete(), static_cast<int>(kept));
+    if (!retain) {
+      EXPECT_EQ(FilesBelow(directory), "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace flink::testing

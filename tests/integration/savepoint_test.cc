@@ -1,0 +1,122 @@
+/// Savepoints: taken, moved, restored by several jobs, disposed of.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/integration/lifecycle_fixture.h"
+#include "tests/integration/word_count_output.h"
+
+namespace flink::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+using SavepointTest = LifecycleTest;
+
+constexpr char kIdPattern[] = "[0-9a-f]+";
+
+TEST_F(SavepointTest, SavepointPrintsItsPathAndTheJobGoesOn) {
+  const std::string job = RunningJob(Checkpoints("100 ms"), 2000);
+  const std::string name = "savepoint-" + job.substr(0, 6) + "-[0-9a-f]+";
+  const std::string lines =
+      "Triggering savepoint for job " + job +
+      "\\.\nWaiting for response\\.\\.\\.\nSavepoint completed\\. Path: file:";
+  const std::string hint =
+      "\nYou can resume your program from this savepoint with the run command\\.\n";
+  for (const std::string& directory : {std::string(), Dir("other"), "file://" + Dir("uri")}) {
+    Words words = {"savepoint", job};
+    if (!directory.empty()) words.push_back(directory);
+    const CommandResult result = cluster_->Flink(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string parent = directory.empty()                    ? Dir("sp")
+                               : directory.rfind("file://", 0) == 0 ? Dir("uri")
+                                                                    : directory;
+    EXPECT_THAT(result.out, MatchesRegex(lines + parent + "/" + name + hint));
+    const std::string path = SavepointPathIn(result.out).substr(5);
+    EXPECT_EQ(fs::path(path).filename().string().size(), std::string("savepoint-").size() + 6 + 13);
+    EXPECT_TRUE(fs::exists(path + "/_metadata")) << path;
+    EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+  }
+  const int64_t before = RecordsRead(job);
+  EXPECT_TRUE(WaitFor([&] { return RecordsRead(job) > before; }));
+}
+
+TEST_F(SavepointTest, AMovedSavepointRestoresByDirectoryAndFileWithAndWithoutScheme) {
+  const std::string job = RunningJob({"-p", "2"});
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  fs::create_directories(Dir("elsewhere"));
+  fs::rename(Dir("sp"), Dir("elsewhere/moved"));
+  const std::string moved = Dir("elsewhere/moved/") + fs::path(path).filename().string();
+  int number = 0;
+  for (const std::string& given :
+       {moved, moved + "/_metadata", "file://" + moved, "file:" + moved + "/_metadata"}) {
+    const std::string output = "restored" + std::to_string(number++);
+    RunToTheEnd({"-s", given}, output);
+    EXPECT_EQ(CheckCounts({Dir("out"), Dir(output)}, kCount), "") << given;
+  }
+}
+
+TEST_F(SavepointTest, TwoJobsRestoreOneSavepointAtOnce) {
+  const std::string job = RunningJob(Checkpoints("1 h"));
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  const Words start = Words{"run", "-s", path} + Settings() + Checkpoints("100 ms");
+  auto first = Attached(start + Counting("first", 20'000));
+  auto second = Attached(start + Words{"-p", "2"} + Counting("second", 20'000));
+  for (auto* run : {&first, &second}) {
+    const CommandResult result = run->get();
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err << cluster_->Logs();
+  }
+  EXPECT_EQ(CheckCounts({Dir("out"), Dir("first")}, kCount), "");
+  EXPECT_EQ(CheckCounts({Dir("out"), Dir("second")}, kCount), "");
+  EXPECT_TRUE(fs::exists(path + "/_metadata"));
+}
+
+TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
+  const std::string job = RunningJob({});
+  const std::string path = TakeSavepoint(job);
+  const std::string begin = "Disposing savepoint 'file:" + path + "'.\nWaiting for response...\n";
+  const CommandResult first = cluster_->Flink({"savepoint", "-d", "file:" + path});
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.out, begin + "Savepoint 'file:" + path + "' disposed.\n");
+  EXPECT_FALSE(fs::exists(path));
+  const CommandResult second = cluster_->Flink({"savepoint", "-d", "file:" + path});
+  EXPECT_EQ(second.out, begin);
+  ExpectRefused(second, "Failed to dispose the savepoint 'file:" + path + "'");
+  EXPECT_THAT(second.err, HasSubstr("Cannot find checkpoint or savepoint file/directory"));
+  EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+}
+
+TEST_F(SavepointTest, ADetachedSavepointPrintsItsTrigger) {
+  const std::string job = RunningJob({}, 2000);
+  const CommandResult result = cluster_->Flink({"savepoint", job, Dir("sp"), "-detached"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              MatchesRegex(Recorded("Triggering savepoint in detached mode for job JOB\\.\n"
+                                    "Successfully trigger manual savepoint, triggerId: ",
+                                    job) +
+                           kIdPattern + "\n"));
+  EXPECT_TRUE(WaitFor([&] {
+    const Words names = Entries(Dir("sp"), "savepoint-");
+    return names.size() == 1 && fs::exists(Dir("sp/") + names[0] + "/_metadata");
+  })) << cluster_->Logs();
+  const CommandResult stop = cluster_->Flink({"stop", "-detached", job});
+  EXPECT_EQ(stop.exit_code, 0) << stop.err;
+  EXPECT_THAT(
+      stop.out,
+      MatchesRegex(Recorded("Suspending job \"JOB\" with a NATIVE savepoint\\.\n"
+                            "Triggering stop-with-savepoint in detached mode for job JOB\\.\n"
+                            "Successfully trigger stop-with-savepoint in detached mode, "
+                            "triggerId: ",
+                            job) +
+                   kIdPattern + "\n"));
+  EXPECT_TRUE(cluster_->WaitForJobState(job, "FINISHED")) << cluster_->Logs();
+}
+
+}  // namespace
+}  // namespace flink::testing

@@ -1,0 +1,147 @@
+/// The verbs that end a job, and what they leave.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "tests/integration/lifecycle_fixture.h"
+#include "tests/integration/word_count_output.h"
+
+namespace flink::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+using StopAndCancelTest = LifecycleTest;
+
+TEST_F(StopAndCancelTest, CancelTwiceIsFineAndAFinishedJobCannotBeCancelled) {
+  const std::string job = RunningJob(Checkpoints("100 ms"));
+  for (int i = 0; i < 2; ++i) {
+    const CommandResult result = cluster_->Flink({"cancel", job});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out, Recorded("Cancelling job JOB.\nCancelled job JOB.\n", job));
+    ASSERT_TRUE(cluster_->WaitForJobState(job, "CANCELED")) << cluster_->Logs();
+  }
+  const auto finished = cluster_->RunDetached(Counting("finished", 0, 1000));
+  ASSERT_TRUE(finished.ok()) << Message(finished.status());
+  ASSERT_TRUE(cluster_->WaitForJobState(*finished, "FINISHED")) << cluster_->Logs();
+  const CommandResult late = cluster_->Flink({"cancel", *finished});
+  EXPECT_EQ(late.out, "Cancelling job " + *finished + ".\n");
+  ExpectRefused(late, "Could not cancel job " + *finished);
+  EXPECT_THAT(late.err, HasSubstr("Job cancellation failed because the job has already reached "
+                                  "another terminal state (FINISHED)."));
+  const CommandResult list = cluster_->Flink({"list", "-a"});
+  EXPECT_EQ(list.exit_code, 0);
+  const size_t at =
+      list.out.find("---------------------- Terminated Jobs -----------------------\n");
+  ASSERT_NE(at, std::string::npos) << list.out;
+  EXPECT_THAT(list.out.substr(at),
+              AllOf(HasSubstr(" : " + job + " : " + TestName() + " (CANCELED)\n"),
+                    HasSubstr(" : " + *finished + " : " + TestName() + " (FINISHED)\n")));
+  EXPECT_THAT(cluster_->Flink({"list"}).out,
+              AllOf(Not(HasSubstr(job)), Not(HasSubstr("Terminated"))));
+  // What needs a living job.
+  for (const Words& words :
+       {Words{"savepoint", *finished, Dir("sp")}, Words{"stop", "-p", Dir("sp"), *finished},
+        Words{"checkpoint", *finished}}) {
+    ExpectRefused(cluster_->Flink(words), "Could not find Flink job (" + *finished + ")");
+  }
+}
+
+TEST_F(StopAndCancelTest, StopFinishesTheJobAndItsAttachedClientAndTheRestIsCountedExactlyOnce) {
+  auto run = Attached(Words{"run"} + Settings() + Checkpoints("100 ms") + Words{"-p", "2"} +
+                      Counting("out", 5000));
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(LivingJob()) > 1; })) << cluster_->Logs();
+  const std::string job = LivingJob();
+  const CommandResult stop = cluster_->Flink({"stop", job});
+  ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
+  EXPECT_THAT(stop.out, StartsWith(Recorded("Suspending job \"JOB\" with a NATIVE savepoint.\n"
+                                            "Triggering stop-with-savepoint for job JOB.\n"
+                                            "Waiting for response...\n"
+                                            "Savepoint completed. Path: file:",
+                                            job) +
+                                   Dir("sp") + "/savepoint-" + job.substr(0, 6) + "-"));
+  EXPECT_EQ(cluster_->JobState(job), "FINISHED");
+  const CommandResult client = run.get();
+  EXPECT_EQ(client.exit_code, 0) << client.out << client.err;
+  EXPECT_THAT(client.out, AllOf(HasSubstr("Job has been submitted with JobID " + job + "\n"),
+                                HasSubstr("Program execution finished\nJob with JobID " + job +
+                                          " has finished.\nJob Runtime: ")));
+  const size_t before = CommittedLines(Dir("out")).size();
+  EXPECT_GT(before, 0u);
+  EXPECT_LT(before, static_cast<size_t>(kCount));
+
+  // Once more: -p with a directory, and a job that runs from a savepoint already.
+  const std::string path = SavepointPathIn(stop.out);
+  const auto second = cluster_->RunDetached(Words{"-s", path} + Settings() + Checkpoints("100 ms") +
+                                            Counting("out", 10'000));
+  ASSERT_TRUE(second.ok()) << Message(second.status());
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(*second) > 1; })) << cluster_->Logs();
+  const CommandResult again = cluster_->Flink({"stop", "-p", Dir("named"), *second});
+  ASSERT_EQ(again.exit_code, 0) << again.out << again.err << cluster_->Logs();
+  EXPECT_THAT(again.out, HasSubstr("Savepoint completed. Path: file:" + Dir("named") +
+                                   "/savepoint-" + second->substr(0, 6) + "-"));
+  EXPECT_EQ(cluster_->JobState(*second), "FINISHED");
+  EXPECT_GT(CommittedLines(Dir("out")).size(), before);
+  RunToTheEnd(Words{"-p", "3", "-s", SavepointPathIn(again.out)} + Checkpoints("100 ms"), "out");
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+}
+
+TEST_F(StopAndCancelTest, AStoppedWordCountCountsTheRestExactlyOnceAfterItsSavepoint) {
+  if (!BooksArePresent()) GTEST_SKIP() << "the books are not beside the source tree";
+  const std::string books = UnpackBooks(Dir("input"));
+  const Words settings = Settings() + Checkpoints("100 ms");
+  const Words program = {cluster_->Example("WordCount"), "--input", books, "--output", Dir("out")};
+  const auto job =
+      cluster_->RunDetached(settings + Words{"-p", "2"} + program + Words{"--rate", "20000"});
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  ASSERT_TRUE(WaitFor([&] { return HasCommittedLines(Dir("out")); })) << cluster_->Logs();
+  const CommandResult stop = cluster_->Flink({"stop", *job});
+  ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
+  EXPECT_THAT(DifferencesFromTruth(Dir("out")), Not(IsEmpty()));
+  const CommandResult run = cluster_->Flink(
+      Words{"run", "-s", SavepointPathIn(stop.out), "-p", "3"} + settings + program);
+  ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
+  EXPECT_THAT(DifferencesFromTruth(Dir("out")), IsEmpty());
+}
+
+TEST_F(StopAndCancelTest, StopWithDrainLetsAllTimersFireAndStopWithoutItNone) {
+  for (const bool drain : {false, true}) {
+    const std::string output = drain ? "drained" : "suspended";
+    const auto job =
+        cluster_->RunDetached(Settings() + Checkpoints("100 ms") +
+                              Words{"-p", "2", DrainJob(), "--count", "1000000", "--rate", "1000",
+                                    "--name", TestName(), "--output", Dir(output)});
+    ASSERT_TRUE(job.ok()) << Message(job.status());
+    ASSERT_TRUE(WaitFor([&] { return RecordsRead(*job) > 500; })) << cluster_->Logs();
+    Words words = {"stop"};
+    if (drain) words.push_back("--drain");
+    words.push_back(*job);
+    const CommandResult stop = cluster_->Flink(words);
+    ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
+    EXPECT_THAT(stop.out, StartsWith((drain ? "Draining job \"" : "Suspending job \"") + *job +
+                                     "\" with a NATIVE savepoint.\n"));
+    EXPECT_EQ(cluster_->JobState(*job), "FINISHED");
+    std::map<std::string, int> records;
+    std::map<std::string, int> totals;
+    for (const std::string& line : CommittedLines(Dir(output))) {
+      if (line.rfind("record,", 0) == 0) {
+        ++records[line.substr(7)];
+      } else {
+        totals[line.substr(6, 1)] = std::atoi(line.c_str() + 8);
+      }
+    }
+    EXPECT_THAT(records, SizeIs(10));
+    EXPECT_EQ(totals, drain ? records : (std::map<std::string, int>()));
+  }
+}
+
+}  // namespace
+}  // namespace flink::testing
