@@ -37,9 +37,6 @@ endif()
 if(FLINK_THREAD_SAFETY)
   target_compile_options(flink_options INTERFACE -Wthread-safety)
 endif()
-if(FLINK_FAILPOINTS)
-  target_compile_definitions(flink_options INTERFACE FLINK_FAILPOINTS=1)
-endif()
 
 # flink_library(NAME [LINK libs...]): a static library from every .cc below the calling folder
 # except mains (*_main.cc).

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "common/base/failpoint.h"
+
 namespace flink::io {
 namespace {
 
@@ -84,6 +86,11 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
 Status WriteDurably(const std::string& path, int flags, std::string_view bytes) {
   Descriptor file(Open(path, flags));
   if (!file.ok()) return SystemError(errno, "create", path);
+  if (FailpointsOn()) {
+    RETURN_IF_ERROR(WriteAll(file.get(), bytes.substr(0, bytes.size() / 2), path));
+    bytes.remove_prefix(bytes.size() / 2);
+    RETURN_IF_ERROR(Failpoint("io.half-written", path));
+  }
   RETURN_IF_ERROR(WriteAll(file.get(), bytes, path));
   if (::fsync(file.get()) != 0) return SystemError(errno, "fsync", path);
   return file.Close(path);
@@ -99,6 +106,7 @@ std::string TemporaryName(const std::string& path) {
 Status Publish(const std::string& path, std::string_view bytes, bool replace) {
   const std::string temporary = TemporaryName(path);
   Status status = WriteDurably(temporary, O_WRONLY | O_CREAT | O_EXCL, bytes);
+  if (status.ok()) status = Failpoint("io.temporary-written", path);
   if (status.ok()) {
     // link(2) refuses an existing target, rename(2) replaces it.
     const int result = replace ? ::rename(temporary.c_str(), path.c_str())
@@ -107,6 +115,7 @@ Status Publish(const std::string& path, std::string_view bytes, bool replace) {
   }
   if (!status.ok() || !replace) ::unlink(temporary.c_str());
   RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(Failpoint("io.renamed", path));
   return FsyncDirectory(DirectoryName(path));
 }
 

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "common/base/failpoint.h"
 #include "connectors/file/local_path.h"
 #include "flink/connector/file_sink.h"
 #include "flink/sink.h"
@@ -145,6 +146,7 @@ class TextFileWriter final : public SinkOperator<std::string> {
         continue;
       }
       Commit(entry.second);
+      PassFailpoint("sink.committed-one", entry.second.final_name);
       committed = true;
     }
     pending_.resize(kept);
@@ -234,6 +236,7 @@ class TextFileWriter final : public SinkOperator<std::string> {
     if (const int error = RenameNoReplace(path_, file.pending_path())) {
       Fail("output file cannot be renamed:", path_, error);
     }
+    PassFailpoint("sink.pending", file.pending_name);
     SyncDirectory(directory_);
     pending_.emplace_back(checkpoint_id, std::move(file));
   }

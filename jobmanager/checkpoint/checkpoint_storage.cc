@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/state_handle.h"
@@ -233,7 +234,9 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
 }
 
 Status CheckpointStorage::DeleteSnapshot(const std::string& location) {
+  PassFailpoint("snapshot.delete-begun", location);
   Status first = io::RemoveFile(io::JoinPath(location, snapshot::kMetadataFileName));
+  PassFailpoint("snapshot.metadata-deleted", location);
   const Status second = io::RemoveAll(location);
   if (first.ok()) first = second;
   if (!first.ok())

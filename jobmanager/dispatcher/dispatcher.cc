@@ -17,8 +17,6 @@ namespace pbc = pb::cluster::v1;
 
 constexpr int kIoThreads = 4;
 constexpr char kCheckpointException[] = "org.apache.flink.runtime.checkpoint.CheckpointException";
-constexpr char kStopException[] =
-    "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException";
 
 // The first of io.tmp.dirs, else the operating system's.
 std::string TemporaryParent(const Configuration& configuration) {
@@ -286,8 +284,9 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
         const std::string text = Message(path.status());
         const bool stopping =
             IsStop(kind) && text.compare(0, 29, "A savepoint has been created ") == 0;
-        operations_.Fail(kKind, job, trigger_id,
-                         {stopping ? kStopException : kCheckpointException, text}, done_ms);
+        operations_.Fail(
+            kKind, job, trigger_id,
+            {stopping ? kStopWithSavepointStoppingException : kCheckpointException, text}, done_ms);
       });
   return OkStatus();
 }

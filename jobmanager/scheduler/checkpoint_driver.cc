@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "jobmanager/scheduler/submitted_job.h"
@@ -244,6 +245,7 @@ bool CheckpointDriver::Execute(cp::StoreNextCheckpointId& action) {
 bool CheckpointDriver::Execute(cp::CreateLocation& action) {
   RunIo([storage = storage_, action]() -> cp::Event {
     StatusOr<std::string> location = storage->CreateLocation(action.checkpoint, action.target_dir);
+    if (location.ok()) PassFailpoint("checkpoint.location-created", *location);
     if (location.ok()) return cp::LocationCreated{action.checkpoint, *std::move(location)};
     return cp::LocationFailed{action.checkpoint, Message(location.status())};
   });
@@ -268,6 +270,7 @@ bool CheckpointDriver::Execute(cp::TriggerSources& action) {
   JobAttempt* attempt = deps_.host->CurrentAttempt();
   const VertexDetails* vertex = attempt == nullptr ? nullptr : attempt->FindVertex(action.vertex);
   if (vertex == nullptr) return true;
+  PassFailpoint("checkpoint.triggered", action.options.location);
   locations_[action.checkpoint] = action.options.location;
   while (locations_.size() > kRememberedLocations) locations_.erase(locations_.begin());
   std::map<std::string, ExecutorCommand> commands;
@@ -298,6 +301,7 @@ bool CheckpointDriver::Execute(cp::AbortCheckpoint& action) {
 }
 
 bool CheckpointDriver::Execute(cp::PersistMetadata& action) {
+  PassFailpoint("checkpoint.all-acked", action.location);
   const int64_t started_ms = NowMs();
   ++running_io_;
   deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, action = std::move(action),
@@ -308,6 +312,7 @@ bool CheckpointDriver::Execute(cp::PersistMetadata& action) {
       CheckpointDriver& driver = **self;
       --driver.running_io_;
       if (persisted.ok()) {
+        PassFailpoint("checkpoint.persisted", location);
         driver.Feed(cp::MetadataPersisted{id, persisted->external_path, location});
         driver.LogCompleted(id, started_ms);
       } else {
@@ -332,6 +337,7 @@ void CheckpointDriver::LogCompleted(CheckpointId checkpoint, int64_t persist_sta
 
 bool CheckpointDriver::Execute(cp::AddCompleted& action) {
   const Status added = deps_.store->AddCompleted(coordinator_.options().job, action.checkpoint);
+  PassFailpoint("checkpoint.added", action.checkpoint.location);
   if (added.ok()) return true;
   deps_.host->FailAfterCheckpoint(
       fmt::format("Checkpoint {} could not be recorded: {}", action.checkpoint.id, Message(added)),
@@ -385,10 +391,12 @@ bool CheckpointDriver::Execute(cp::DeleteFiles& action) {
 }
 
 bool CheckpointDriver::Execute(cp::NotifyComplete& action) {
+  PassFailpoint("checkpoint.notify");
   ExecutorCommand complete;
   complete.mutable_checkpoint_complete()->set_checkpoint_id(action.checkpoint);
   Broadcast(complete);
   if (action.kind == SnapshotKind::kFinalCheckpoint || IsStop(action.kind)) {
+    PassFailpoint("stop.savepoint-durable");
     ExecutorCommand finish;
     finish.mutable_finish()->set_checkpoint_id(action.checkpoint);
     Broadcast(finish);

@@ -434,7 +434,7 @@ void JobMaster::FailAfterCheckpoint(const std::string& message,
   FailAttempt(failure);
 }
 
-void JobMaster::FailAttempt(const Failure& failure) {
+void JobMaster::FailAttempt(Failure failure) {
   if (phase_ != Phase::kActive) {
     // A consequence of the failure that is being dealt with.
     if (phase_ == Phase::kStopping && next_ != Next::kCancel && !exceptions_.empty()) {
@@ -450,8 +450,16 @@ void JobMaster::FailAttempt(const Failure& failure) {
            attempt_->number(),
            failure.subtask.has_value() ? " in " + TaskName(*failure.subtask) : std::string(),
            failure.message);
+  const Status cause = FailedPrecondition("{}", failure.message);
+  if (!pending_stops_.empty()) {
+    // Sinks may have committed up to the savepoint: from an earlier checkpoint they would do so
+    // twice.
+    failure.retryable = false;
+    failure.class_name = kStopWithSavepointStoppingException;
+    failure.message = StoppingFailedMessage(pending_stops_.front().path, failure.message);
+  }
   // Before the coordinator hears of it, because its requests end with it.
-  AnswerStop(FailedPrecondition("{}", failure.message));
+  AnswerStop(cause);
   RestartStrategy::Decision decision;
   if (failure.retryable) {
     decision =

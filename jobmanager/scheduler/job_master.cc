@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/config/options.h"
 #include "common/io/file_system.h"
@@ -197,6 +198,7 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
     checkpoint::Restored event;
     event.snapshot = std::move(initial.snapshot);
     driver_->Feed(std::move(event));
+    PassFailpoint("job.restore-accepted", job_.restore_path);
     LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
              driver_->coordinator().next_checkpoint_id());
     restored_ = std::move(initial.state);
@@ -273,6 +275,15 @@ void JobMaster::TriggerCheckpoint(bool full, CheckpointAnswer answer) {
       });
 }
 
+std::string JobMaster::StoppingFailedMessage(const std::string& savepoint,
+                                             const std::string& cause) const {
+  return fmt::format(
+      "A savepoint has been created at: {}, but the corresponding job {} failed during stopping. "
+      "The savepoint is consistent, but might have uncommitted transactions. If you want to commit "
+      "the transaction please restart a job from this savepoint. Cause: {}",
+      savepoint, job_.id.ToHex(), cause);
+}
+
 void JobMaster::AnswerStop(const Status& failure) {
   std::vector<PendingStop> stops;
   stops.swap(pending_stops_);
@@ -280,13 +291,7 @@ void JobMaster::AnswerStop(const Status& failure) {
     if (failure.ok()) {
       stop.answer(stop.path);
     } else {
-      stop.answer(
-          FailedPrecondition("A savepoint has been created at: {}, but the corresponding job {} "
-                             "failed during stopping. The savepoint is "
-                             "consistent, but might have uncommitted transactions. If you want to "
-                             "commit the transaction please restart a "
-                             "job from this savepoint. Cause: {}",
-                             stop.path, job_.id.ToHex(), Message(failure)));
+      stop.answer(FailedPrecondition("{}", StoppingFailedMessage(stop.path, Message(failure))));
     }
   }
 }

@@ -28,6 +28,9 @@
 
 namespace flink::jobmanager {
 
+inline constexpr char kStopWithSavepointStoppingException[] =
+    "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException";
+
 /// Life of an attempt: slots -> StartExecutor on every TaskManager used -> ExecutorReady from all
 /// -> DeployTasks -> all tasks RUNNING. A failure of any task, executor or TaskManager ends the
 /// attempt: its executors are killed, and when all have gone the restart strategy's delay passes
@@ -145,6 +148,7 @@ class JobMaster : private CheckpointDriverHost {
   void ReleaseReservation();
   void End(JobStatus status);
   void ReportEnded();
+  std::string StoppingFailedMessage(const std::string& savepoint, const std::string& cause) const;
   void AnswerStop(const Status& failure);
 
   // job_attempt_lifecycle.cc: attempts.
@@ -161,7 +165,7 @@ class JobMaster : private CheckpointDriverHost {
   void OnAllFinished();
   void RelayCoordinatorEvent(const pb::cluster::v1::CoordinatorEvent& event);
   void OnMetrics(const pb::cluster::v1::TaskMetrics& metrics);
-  void FailAttempt(const Failure& failure);
+  void FailAttempt(Failure failure);
   void RecordFailure(const Failure& failure);
   ExceptionEntry EntryOf(const Failure& failure) const;
   void StopAttempt(Next next, int64_t grace_ms);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/base/failpoint.h"
 #include "common/base/ids.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
@@ -46,6 +47,7 @@ void Relay(const std::shared_ptr<JobManagerConnection>& connection, const std::s
              Hex(job_id));
     return;
   }
+  if (relayed->has_ack()) PassFailpoint("taskmanager.ack-relay");
   connection->Send(std::move(message), std::move(token));
 }
 

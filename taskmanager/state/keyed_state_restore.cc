@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 
+#include "common/base/failpoint.h"
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
 #include "taskmanager/state/canonical_format.h"
@@ -240,6 +241,7 @@ StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& stor
       inputs.push_back(&input);
     }
   }
+  if (!inputs.empty()) RETURN_IF_ERROR(Failpoint("state.restoring", inputs[0]->base_directory));
   if (inputs.size() == 1) {
     const auto* files = std::get_if<IncrementalHandle>(&inputs[0]->handle);
     if (files != nullptr && files->range() == key_groups) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/failpoint.h"
 #include "common/io/file_system.h"
 #include "taskmanager/state/canonical_format.h"
 #include "taskmanager/state/keyed_state_restore.h"
@@ -80,6 +81,7 @@ void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
   }
   auto shared = std::make_shared<SnapshotJob>(std::move(job));
   RunOnPool([this, shared, version, directory, id] {
+    PassFailpoint("snapshot.upload-begun", shared->request.exclusive_directory);
     SnapshotOutcome outcome{shared->number, id, KeyedSnapshotResult{}, {}};
     if (version != nullptr) {
       outcome.result = CanonicalSnapshot(*shared, version);

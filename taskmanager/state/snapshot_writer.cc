@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "common/base/failpoint.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 
@@ -102,6 +103,7 @@ void SnapshotWriter::AddReused(const snapshot::FileHandle& handle) {
 Status SnapshotWriter::Finish(KeyedSnapshotResult* result) {
   if (wrote_exclusive_) RETURN_IF_ERROR(io::FsyncDirectory(request_.exclusive_directory));
   if (!written_shared_.empty()) RETURN_IF_ERROR(io::FsyncDirectory(request_.shared_directory));
+  RETURN_IF_ERROR(Failpoint("snapshot.files-durable", request_.exclusive_directory));
   written_shared_.clear();
   result_.handle = std::move(result->handle);
   *result = std::move(result_);

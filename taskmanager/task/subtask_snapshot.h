@@ -41,6 +41,7 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
 
   int64_t checkpoint_id() const { return checkpoint_id_; }
   SnapshotKind kind() const { return kind_; }
+  const std::string& directory() const { return target_.exclusive_directory(); }
 
  private:
   struct Part {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "flink/buffer.h"
 #include "taskmanager/task/wire_ids.h"
@@ -111,6 +112,7 @@ void Task::HandleCoordinatorEvent(std::string payload) {
 void Task::Finish(int64_t checkpoint_id) {
   PostGuarded([this, checkpoint_id] {
     OnCheckpointComplete(checkpoint_id);
+    PassFailpoint("task.finish");
     end_ = End::kFinished;
   });
 }

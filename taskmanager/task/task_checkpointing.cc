@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "flink/type_serializer.h"
 #include "taskmanager/task/task.h"
@@ -59,6 +60,7 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
   if (!target.ParseFromString(barrier.target)) {
     throw RuntimeFault(DataLoss("the barrier of checkpoint {} is damaged", id));
   }
+  PassFailpoint("task.aligned", target.exclusive_directory());
   last_checkpoint_ = id;
   const SnapshotKind kind = KindOf(target);
   Running running;
@@ -101,6 +103,7 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
   }
   running.timing.sync_ms = ToMs(Steady::now() - running.timing.begin);
   running_[id] = std::move(running);
+  PassFailpoint("task.snapshot-taken", target.exclusive_directory());
   snapshot->Seal();
 }
 
@@ -108,6 +111,7 @@ void Task::OnSnapshotDone(int64_t checkpoint_id, StatusOr<pb::CheckpointAck> ack
   const auto found = running_.find(checkpoint_id);
   if (found == running_.end()) return;
   const Timing timing = found->second.timing;
+  PassFailpoint("task.ack", found->second.snapshot->directory());
   running_.erase(found);
   if (!ack.ok()) {
     return Decline(checkpoint_id, "CHECKPOINT_ASYNC_EXCEPTION", Message(ack.status()));
@@ -132,6 +136,7 @@ void Task::OnCheckpointComplete(int64_t checkpoint_id) {
   // An older checkpoint that is still open will not complete any more.
   taken_.erase(taken_.begin(), std::next(found));
   aborted_.erase(aborted_.begin(), aborted_.upper_bound(checkpoint_id));
+  PassFailpoint("task.notified");
   chain_->NotifyCheckpointComplete(checkpoint_id);
 }
 

@@ -349,7 +349,8 @@ TEST_F(JobMasterTest, CancelWhileInitializingEndsTheJobBeforeItRuns) {
   EXPECT_TRUE(cluster_.started.empty());
 }
 
-TEST_F(JobMasterTest, StopThatDoesNotFinishSaysWhereTheSavepointIs) {
+// flink-surface §4.5 no. 75
+TEST_F(JobMasterTest, StopThatDoesNotFinishFailsTheJobAndSaysWhereTheSavepointIs) {
   ASSERT_TRUE(Start(2).ok());
   UntilStatus(JobStatus::kRunning);
   cluster_.finish_tasks = false;
@@ -361,7 +362,10 @@ TEST_F(JobMasterTest, StopThatDoesNotFinishSaysWhereTheSavepointIs) {
   cluster_.Exit("tm1", 11, "segmentation fault");
   Until([&] { return answer.has_value(); });
   EXPECT_THAT(Message(answer->status()), HasSubstr("A savepoint has been created at: file:/"));
-  UntilStatus(JobStatus::kRunning);
+  // An earlier checkpoint would have the sinks write what they committed at the savepoint again.
+  UntilStatus(JobStatus::kFailed);
+  EXPECT_THAT(master_->Details().failure->message,
+              HasSubstr("A savepoint has been created at: file:/"));
 }
 
 TEST_F(JobMasterTest, FirstAttemptThatFailsLeavesTheJobCreated) {
