@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace flink::internal {
 namespace {
@@ -29,13 +30,14 @@ const std::string& Directory() {
 struct Armed {
   std::string action;
   int hit = 1;
-  std::string text;
+  std::vector<std::string> texts;
 };
 
 bool ReadArmed(const std::string& path, Armed* armed) {
   std::ifstream file(path);
   if (!(file >> armed->action)) return false;
-  file >> armed->hit >> armed->text;
+  file >> armed->hit;
+  for (std::string text; file >> text;) armed->texts.push_back(text);
   return true;
 }
 
@@ -63,10 +65,11 @@ const bool failpoints_on = !Directory().empty();
 Status HitFailpoint(std::string_view name, std::string_view detail) {
   const std::string path = Directory() + std::string(name);
   Armed armed;
-  if (!ReadArmed(path, &armed) || detail.find(armed.text) == std::string_view::npos ||
-      !IsTheTurn(path, armed.hit)) {
-    return OkStatus();
+  if (!ReadArmed(path, &armed)) return OkStatus();
+  for (const std::string& text : armed.texts) {
+    if (detail.find(text) == std::string_view::npos) return OkStatus();
   }
+  if (!IsTheTurn(path, armed.hit)) return OkStatus();
   // Whoever takes the file away is the one that acts.
   if (::unlink(path.c_str()) != 0) return OkStatus();
   const std::string hit = path + ".hit";

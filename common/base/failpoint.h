@@ -7,11 +7,11 @@
 /// FLINK_FAILPOINTS, read at the start of the process, names a directory. Then a failpoint is armed
 /// by a file <directory>/<program>/<name>, for example jobmanager/checkpoint.all-acked, that holds
 ///
-///     kill|error|pause [n [text]]
+///     kill|error|pause [n [text...]]
 ///
-/// and acts on its n-th hit (default 1) whose detail contains `text`. It takes the file away, so
-/// that one process acts once, and leaves <name>.hit with its pid. After "pause" the thread goes on
-/// when <name>.hit has been removed. Thread-safe.
+/// and acts on its n-th hit (default 1) whose detail contains every `text`. It takes the file away,
+/// so that one process acts once, and leaves <name>.hit with its pid. After "pause" the thread goes
+/// on when <name>.hit has been removed. Thread-safe.
 
 #include <string_view>
 

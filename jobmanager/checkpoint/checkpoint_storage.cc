@@ -160,6 +160,20 @@ Status CheckpointStorage::Prepare() const {
   return io::ProbeWritable(options_.directory);
 }
 
+std::vector<std::string> CheckpointStorage::OwnSharedFiles() const {
+  std::vector<std::string> files;
+  if (!options_.owns_directory || !io::Exists(shared_directory())) return files;
+  const auto entries = io::ListDirectory(shared_directory());
+  if (!entries.ok()) {
+    LOG_WARN("{}", Message(entries.status()));
+    return files;
+  }
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (!entry.is_directory) files.push_back(io::JoinPath(shared_directory(), entry.name));
+  }
+  return files;
+}
+
 void CheckpointStorage::RemoveEmptyDirectories() const {
   if (!options_.owns_directory) return;
   for (const char* name : {"shared", "taskowned"}) {

@@ -85,6 +85,8 @@ class CheckpointStorage {
 
   /// Creates the directories and checks that they can be written.
   Status Prepare() const;
+  /// Paths of the files in the shared directory; none when it is not this job's alone.
+  std::vector<std::string> OwnSharedFiles() const;
   /// Removes the directories of the job that are empty.
   void RemoveEmptyDirectories() const;
 

@@ -68,7 +68,11 @@ CheckpointDriver::CheckpointDriver(CheckpointCoordinatorOptions options,
     : deps_(deps),
       storage_(std::move(storage)),
       coordinator_(std::move(options)),
-      self_(std::make_shared<CheckpointDriver*>(this)) {}
+      self_(std::make_shared<CheckpointDriver*>(this)) {
+  ListShared([](CheckpointDriver& self, std::vector<std::string> files) {
+    self.shared_before_ = {files.begin(), files.end()};
+  });
+}
 
 CheckpointDriver::~CheckpointDriver() {
   *self_ = nullptr;
@@ -180,19 +184,23 @@ void CheckpointDriver::OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& a
   Feed(std::move(event));
 }
 
-void CheckpointDriver::RemoveDiscardedAgain() {
-  if (discarded_.empty()) return;
-  Delete([locations = std::move(discarded_)] {
+void CheckpointDriver::RemoveLeftovers(bool job_ended) {
+  Delete([locations = std::exchange(discarded_, {})] {
     for (const std::string& location : locations) {
       if (!io::Exists(location)) continue;
       IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; it does no harm on disk");
     }
   });
-  discarded_.clear();
-}
-
-void CheckpointDriver::RemoveEmptyDirectories() {
-  Delete([storage = storage_] { storage->RemoveEmptyDirectories(); });
+  ListShared([job_ended](CheckpointDriver& self, std::vector<std::string> files) {
+    // The next attempt may have begun meanwhile; what it writes is named later.
+    if (self.deps_.host->CurrentAttempt() != nullptr) return;
+    std::erase_if(files, [&](const std::string& f) { return self.shared_before_.count(f) != 0; });
+    self.Delete([job_ended, storage = self.storage_,
+                 unnamed = self.coordinator_.registry().Unreferenced(files)] {
+      IgnoreError(CheckpointStorage::DeleteFiles(unnamed), "logged");
+      if (job_ended) storage->RemoveEmptyDirectories();
+    });
+  });
 }
 
 // ---- File work ----------------------------------------------------------------------------------
@@ -230,6 +238,21 @@ void CheckpointDriver::StartDeletion() {
 
 void CheckpointDriver::OnIoDone() {
   if (idle()) deps_.host->OnCheckpointDriverIdle();
+}
+
+void CheckpointDriver::ListShared(
+    std::function<void(CheckpointDriver&, std::vector<std::string> files)> then) {
+  ++running_io_;
+  deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, then = std::move(then)] {
+    std::vector<std::string> files = storage->OwnSharedFiles();
+    main->Post([self, files = std::move(files), then]() mutable {
+      if (*self == nullptr) return;
+      CheckpointDriver& driver = **self;
+      --driver.running_io_;
+      then(driver, std::move(files));
+      driver.OnIoDone();
+    });
+  });
 }
 
 // ---- Actions ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,11 +73,11 @@ class CheckpointDriver {
   void OnDecline(const pb::cluster::v1::CheckpointDecline& decline);
   void OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& ack);
 
-  /// The executors have gone: deletes once more the directories of attempts that were discarded
-  /// while tasks may still have been writing into them.
-  void RemoveDiscardedAgain();
-  /// After Shutdown was fed: removes the directories of the job that are empty by then.
-  void RemoveEmptyDirectories();
+  /// The executors have gone: deletes what no acknowledgement has named and never will. That is
+  /// what is in the directories of attempts that were discarded while tasks may still have been
+  /// writing into them, and the shared files that no checkpoint names. After the end of the job its
+  /// directories go, too, when they are empty.
+  void RemoveLeftovers(bool job_ended);
   /// No file work is under way and the coordinator waits for none.
   bool idle() const { return running_io_ == 0 && deletions_.empty() && !coordinator_.AwaitsIo(); }
 
@@ -110,6 +111,9 @@ class CheckpointDriver {
   void Delete(std::function<void()> work);
   void StartDeletion();
   void OnIoDone();
+  /// `then` gets the paths of the shared files that this job may delete: none when the directory is
+  /// not this job's alone.
+  void ListShared(std::function<void(CheckpointDriver&, std::vector<std::string> files)> then);
   void Broadcast(const pb::cluster::v1::ExecutorCommand& command);
   void LogCompleted(CheckpointId checkpoint, int64_t persist_started_ms);
 
@@ -124,6 +128,7 @@ class CheckpointDriver {
   std::map<RequestId, Answer> answers_;
   std::map<CheckpointId, std::string> locations_;  // Of attempts that have one, newest few.
   std::deque<std::string> discarded_;              // While executors ran, newest few.
+  std::set<std::string> shared_before_;            // Shared files of an earlier job of this id.
   int running_io_ = 0;
   std::deque<std::function<void()>> deletions_;  // The first one runs.
   /// Null once the driver is gone; read on the main thread only.

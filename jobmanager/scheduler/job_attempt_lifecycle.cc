@@ -530,8 +530,8 @@ void JobMaster::ContinueWhenStopped() {
   } else if (next_ == Next::kFail) {
     End(JobStatus::kFailed);
   } else {
-    driver_->RemoveDiscardedAgain();
     phase_ = Phase::kBackingOff;
+    driver_->RemoveLeftovers(/*job_ended=*/false);
     const int64_t delay = std::max<int64_t>(0, restart_at_ms_ - NowMs());
     restart_timer_ =
         deps_.main->PostAfter(std::chrono::milliseconds(delay), Guarded([](JobMaster& self) {

@@ -318,13 +318,16 @@ void JobMaster::End(JobStatus status) {
   checkpoint::Shutdown shutdown;
   shutdown.status = status;
   driver_->Feed(shutdown);
-  driver_->RemoveDiscardedAgain();
-  driver_->RemoveEmptyDirectories();
+  ReportEnded();
 }
 
 void JobMaster::ReportEnded() {
   if (phase_ != Phase::kEnded || reported_ended_ || !driver_->idle()) return;
   if (attempt_ != nullptr && !attempt_->AllGone()) return;
+  if (!std::exchange(removed_leftovers_, true)) {
+    driver_->RemoveLeftovers(/*job_ended=*/true);
+    return;  // Comes back when that is done.
+  }
   reported_ended_ = true;
   deps_.main->Post(Guarded([](JobMaster& self) {
     // The callee may destroy `self`.

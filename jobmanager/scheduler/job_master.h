@@ -194,6 +194,7 @@ class JobMaster : private CheckpointDriverHost {
   std::array<int64_t, kJobStatusCount> timestamps_{};
   Phase phase_ = Phase::kInitializing;
   Next next_ = Next::kRestart;
+  bool removed_leftovers_ = false;  // After the end.
   bool reported_ended_ = false;
 
   std::vector<SlotShare> reserved_;

@@ -34,8 +34,11 @@ constexpr std::array<const char*, 3> kClearedVariables = {"FLINK_CONF_DIR", "FLI
                                                           "FLINK_PID_DIR"};
 
 [[noreturn]] void BecomeCommand(const std::vector<std::string>& words,
-                                const std::string& working_directory, int out, int err) {
+                                const std::string& working_directory,
+                                const std::map<std::string, std::string>& environment, int out,
+                                int err) {
   for (const char* name : kClearedVariables) unsetenv(name);
+  for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
   setpgid(0, 0);
   const int null = open("/dev/null", O_RDONLY);
   dup2(null, STDIN_FILENO);
@@ -118,14 +121,15 @@ Status WriteText(const std::string& path, const std::string& text) {
 }  // namespace
 
 CommandResult RunCommand(const std::vector<std::string>& words, milliseconds timeout,
-                         const std::string& working_directory) {
+                         const std::string& working_directory,
+                         const std::map<std::string, std::string>& environment) {
   CommandResult result;
   const Clock::time_point deadline = Clock::now() + timeout;
   int out[2];
   int err[2];
   if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return result;
   const pid_t child = fork();
-  if (child == 0) BecomeCommand(words, working_directory, out[1], err[1]);
+  if (child == 0) BecomeCommand(words, working_directory, environment, out[1], err[1]);
   close(out[1]);
   close(err[1]);
   if (child > 0) {
@@ -176,6 +180,7 @@ Status ExternalCluster::MakeCopy(const Options& options) {
   if (mkdtemp(name.data()) == nullptr) return Internal("cannot create a directory below {}", base);
   directory_ = name;
   home_ = directory_ + "/flink";
+  environment_ = options.environment;
   fs::create_directories(directory_ + "/tmp", error);
   // Hard links: each process' executable then has a path inside this copy.
   fs::copy(FLINK_DIST, home_, fs::copy_options::recursive | fs::copy_options::create_hard_links,
@@ -254,7 +259,7 @@ CommandResult ExternalCluster::Script(const std::string& name,
                                       const std::vector<std::string>& arguments) const {
   std::vector<std::string> words = {home_ + "/bin/" + name};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return RunCommand(words, std::chrono::minutes(2), directory_);
+  return RunCommand(words, std::chrono::minutes(2), directory_, environment_);
 }
 
 StatusOr<std::string> ExternalCluster::RunDetached(

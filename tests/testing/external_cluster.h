@@ -26,7 +26,8 @@ struct CommandResult {
 /// Runs a program to its end; after `timeout` it is killed. The first word is looked up in PATH.
 CommandResult RunCommand(const std::vector<std::string>& words,
                          std::chrono::milliseconds timeout = std::chrono::minutes(2),
-                         const std::string& working_directory = "");
+                         const std::string& working_directory = "",
+                         const std::map<std::string, std::string>& environment = {});
 
 /// Polls until `condition` holds; false when it did not within `timeout`.
 bool WaitFor(const std::function<bool()>& condition,
@@ -44,6 +45,7 @@ class ExternalCluster {
     int task_managers = 1;
     int slots = 2;  ///< Of each TaskManager.
     std::map<std::string, std::string> configuration;
+    std::map<std::string, std::string> environment;  ///< Of the scripts and what they start.
   };
 
   /// Makes the copy and runs start-cluster.sh; returns when all TaskManagers are registered.
@@ -96,6 +98,7 @@ class ExternalCluster {
 
   std::string directory_;
   std::string home_;
+  std::map<std::string, std::string> environment_;
   int rest_port_ = 0;
 };
 

@@ -1,10 +1,11 @@
 // The job of the failure and backpressure tests.
 //
 //   --case misbehave --mode throw|segfault|exit|loop|none --after N --count C --output DIR [--rate
-//   R] [--once FILE]
+//   R] [--once FILE] [--slow-while FILE]
 //       numbers 0..C-1 -> keyed running count of each number modulo 100 -> exactly-once files
 //       "key,count"; the map in front misbehaves at its N-th record (with --once only while FILE
-//       does not exist, and it makes FILE)
+//       does not exist, and it makes FILE); the source gives few hundred numbers per second while
+//       the file of --slow-while exists
 //   --case slow --count C --output DIR --bytes B --pause-us P
 //       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records
 //       -> files
@@ -33,6 +34,50 @@ struct KeyCount {
   int32_t count = 0;
 };
 FLINK_FIELDS(KeyCount, key, count)
+
+/// A sequence that trickles while a file exists, and then goes as fast as it can.
+class HeldSequence {
+ public:
+  using Record = int64_t;
+  using Split = flink::NumberSequenceSource::Split;
+  static constexpr int32_t kSplitVersion = flink::NumberSequenceSource::kSplitVersion;
+  static constexpr int32_t kEnumeratorVersion = flink::NumberSequenceSource::kEnumeratorVersion;
+
+  HeldSequence(int64_t count, std::string hold) : all_(0, count - 1), hold_(std::move(hold)) {}
+
+  static void WriteSplit(flink::BufferWriter& out, const Split& split) {
+    flink::NumberSequenceSource::WriteSplit(out, split);
+  }
+  static Split ReadSplit(flink::BufferReader& in, int32_t version) {
+    return flink::NumberSequenceSource::ReadSplit(in, version);
+  }
+  std::vector<Split> MakeSplits(int parallelism) const { return all_.MakeSplits(parallelism); }
+
+  class Reader {
+   public:
+    explicit Reader(const HeldSequence& source) : reader_(source.all_), hold_(source.hold_) {}
+    void Open(const Split& split) { reader_.Open(split); }
+    bool Read(flink::Batch<int64_t>& out, size_t limit) {
+      if (std::FILE* f = std::fopen(hold_.c_str(), "r")) {
+        std::fclose(f);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        limit = 1;
+      }
+      return reader_.Read(out, limit);
+    }
+    Split Position() const { return reader_.Position(); }
+
+   private:
+    flink::NumberSequenceSource::Reader reader_;
+    std::string hold_;
+  };
+
+  double rate() const { return 0; }
+
+ private:
+  flink::NumberSequenceSource all_;
+  std::string hold_;
+};
 
 class Misbehave final : public flink::ProcessFunction<int64_t, int64_t> {
  public:
@@ -101,7 +146,11 @@ FLINK_JOB(env, args) {
   flink::SourceOptions options;
   options.records_per_second = parameters.GetDouble("rate", 0);
   env.SetJobName(parameters.Get("name", "Test " + which));
-  auto numbers = env.FromSequence(0, parameters.GetLong("count", 1000) - 1, options).Uid("source");
+  const int64_t count = parameters.GetLong("count", 1000);
+  const std::string hold = parameters.Get("slow-while");
+  auto numbers = hold.empty() ? env.FromSequence(0, count - 1, options)
+                              : env.FromSource(HeldSequence(count, hold), "Held Sequence");
+  numbers.Uid("source");
   if (which == "misbehave") {
     numbers
         .Process(Misbehave(parameters.Get("mode", "none"), parameters.GetLong("after", 0),

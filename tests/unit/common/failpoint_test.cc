@@ -89,7 +89,7 @@ TEST_F(FailpointTest, IsOffWithoutTheVariable) {
 }
 
 TEST_F(FailpointTest, ErrorComesAtTheHitAndForTheDetailAskedForAndOnce) {
-  Arm("point", "error 3 /x");
+  Arm("point", "error 3 /dir /x");
   const int status = RunBody("Fail");
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   EXPECT_FALSE(fs::exists(File("point")));
