@@ -116,6 +116,9 @@ class Run {
     }
     if (NeedsHelp() && case_.point.activity != Activity::kStop) {
       ASSIGN_OR_RETURN(beside_savepoint_, TakeSavepoint());
+      // A job that starts from it commits the output that it names, so the job of the case must not
+      // fall back behind it.
+      RETURN_IF_ERROR(cluster_.AwaitCheckpoints(job_, 1));
     }
     return OkStatus();
   }
@@ -215,7 +218,6 @@ class Run {
     return OkStatus();
   }
 
-  /// Goes on from a snapshot; false when the job then does not finish.
   Status Resume(const std::string& snapshot) {
     if (snapshot.empty()) return Internal("there is no snapshot to go on from");
     ASSIGN_OR_RETURN(job_, cluster_.Submit(snapshot));
