@@ -299,7 +299,14 @@ StatusOr<nlohmann::json> ExternalCluster::Get(const std::string& path) const {
 
 std::vector<pid_t> ExternalCluster::Processes(const std::string& program) const {
   const std::string path = home_ + "/bin/" + program;
-  return ProcessesWithExecutable([&](const std::string& executable) { return executable == path; });
+  const std::vector<pid_t> all =
+      ProcessesWithExecutable([&](const std::string& executable) { return executable == path; });
+  // The child of a process that is starting another program is still the same program for a moment.
+  std::vector<pid_t> processes;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(processes), [&](pid_t process) {
+    return std::find(all.begin(), all.end(), ParentOf(process)) == all.end();
+  });
+  return processes;
 }
 
 std::vector<pid_t> ExternalCluster::ExecutorsOf(pid_t task_manager) const {

@@ -52,12 +52,22 @@ StatusOr<int64_t> CheckSnapshot(const std::string& directory) {
   return loaded.metadata.checkpoint_id;
 }
 
+/// All paths below a directory, also while somebody deletes in it.
+std::vector<fs::path> PathsBelow(const std::string& directory) {
+  while (true) {
+    std::vector<fs::path> paths;
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
+         it.increment(error)) {
+      paths.push_back(it->path());
+    }
+    if (!error || !fs::exists(directory)) return paths;
+  }
+}
+
 std::string Listing(const std::string& directory) {
   std::string text;
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(directory, error)) {
-    text += "\n  " + entry.path().string();
-  }
+  for (const fs::path& path : PathsBelow(directory)) text += "\n  " + path.string();
   return text;
 }
 
@@ -223,14 +233,15 @@ StatusOr<std::string> CrashCluster::NewestSnapshot() const {
   std::string newest;
   int64_t highest = -1;
   for (const char* below : {"chk", "sp"}) {
-    if (!fs::exists(Directory(below))) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(Directory(below))) {
-      if (entry.path().filename() != snapshot::kMetadataFileName) continue;
-      const std::string directory = entry.path().parent_path();
-      ASSIGN_OR_RETURN(const int64_t id, CheckSnapshot(directory));
-      if (id <= highest) continue;
-      highest = id;
-      newest = directory;
+    for (const fs::path& path : PathsBelow(Directory(below))) {
+      if (path.filename() != snapshot::kMetadataFileName) continue;
+      const StatusOr<int64_t> id = CheckSnapshot(path.parent_path());
+      // Its metadata goes first, so what has none any more is being deleted.
+      if (!id.ok() && !fs::exists(path)) continue;
+      if (!id.ok()) return id.status();
+      if (*id <= highest) continue;
+      highest = *id;
+      newest = path.parent_path();
     }
   }
   return newest;
@@ -270,9 +281,8 @@ Status CrashCluster::CheckStorage(const std::string& job) const {
       return Internal("{} is no savepoint and was not removed:{}", entry.path().string(),
                       Listing(entry.path()));
     }
-    if (fs::exists(metadata)) RETURN_IF_ERROR(CheckSnapshot(entry.path()).status());
   }
-  return OkStatus();
+  return NewestSnapshot().status();
 }
 
 }  // namespace flink::testing

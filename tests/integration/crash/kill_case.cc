@@ -22,6 +22,8 @@ const char* NameOf(Operation operation) {
       return "savepoint";
     case Operation::kStop:
       return "stop";
+    case Operation::kDrain:
+      return "drain";
     case Operation::kDispose:
       return "dispose";
     case Operation::kClaim:
@@ -58,16 +60,17 @@ class Run {
   const char* program() const { return ProgramOf(case_.point.process); }
   bool IsSelfKill() const { return case_.victim == case_.point.process; }
   bool Claims() const { return case_.operation == Operation::kClaim; }
-  bool Stops() const {
-    return case_.operation == Operation::kStop || case_.point.activity == Activity::kStop;
+  bool OperationStops() const {
+    return case_.operation == Operation::kStop || case_.operation == Operation::kDrain;
   }
+  bool Stops() const { return OperationStops() || case_.point.activity == Activity::kStop; }
   /// Whether the operation alone brings the failpoint's activity about.
   bool NeedsHelp() const {
     switch (case_.point.activity) {
       case Activity::kSnapshot:
         return false;
       case Activity::kStop:
-        return case_.operation != Operation::kStop;
+        return !OperationStops();
       case Activity::kDispose:
         return case_.operation != Operation::kDispose && !Claims();
       case Activity::kRestore:
@@ -77,8 +80,7 @@ class Run {
   }
 
   std::string ArmText() const {
-    const bool savepoint =
-        case_.operation == Operation::kSavepoint || case_.operation == Operation::kStop;
+    const bool savepoint = case_.operation == Operation::kSavepoint || OperationStops();
     const char* location = !case_.point.of_snapshot ? "" : savepoint ? "/savepoint-" : "/chk-";
     return fmt::format("{} 1 {} {}", IsSelfKill() ? "kill" : "pause", location, case_.point.detail);
   }
@@ -142,6 +144,8 @@ class Run {
         return Savepoint();
       case Operation::kStop:
         return Stop(job_);
+      case Operation::kDrain:
+        return Flink({"stop", "--drain", "--type", "native", "-p", cluster_.Directory("sp"), job_});
       case Operation::kDispose:
         return Flink({"savepoint", "-d", savepoint_});
       case Operation::kClaim:
@@ -194,7 +198,7 @@ class Run {
 
   /// The stop's savepoint, when it says that there is one.
   std::string StopSavepoint() const {
-    const CommandResult& stop = case_.operation == Operation::kStop ? operated_ : beside_;
+    const CommandResult& stop = OperationStops() ? operated_ : beside_;
     if (stop.exit_code == 0) return SavepointPathIn(stop.out);
     const std::string text = stop.out + stop.err;
     const size_t at = text.find(kStoppedText);

@@ -11,10 +11,10 @@
 
 namespace flink::testing {
 
-enum class Operation { kCheckpoint, kSavepoint, kStop, kDispose, kClaim };
+enum class Operation { kCheckpoint, kSavepoint, kStop, kDrain, kDispose, kClaim };
 inline constexpr Operation kOperations[] = {Operation::kCheckpoint, Operation::kSavepoint,
-                                            Operation::kStop, Operation::kDispose,
-                                            Operation::kClaim};
+                                            Operation::kStop,       Operation::kDrain,
+                                            Operation::kDispose,    Operation::kClaim};
 
 /// What must happen for a failpoint to be hit. An operation that does not bring it about by itself
 /// gets it done at the same time.

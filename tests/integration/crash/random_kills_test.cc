@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <future>
 #include <iostream>
 #include <random>
 
@@ -45,14 +46,17 @@ class RandomKills {
         {"cancel", "-s", target, job_},
     };
     const std::vector<std::string>& operation = operations[static_cast<size_t>(Draw(4))];
-    // A process dies at a failpoint that this operation or any checkpoint passes, at once, or not.
+    // A process dies at a failpoint that this operation or any checkpoint passes, while the command
+    // runs, or not at all.
     const Point& point = Points()[static_cast<size_t>(Draw(static_cast<int>(Points().size())))];
     const int strike = Draw(3);
     const Victim victim = kVictims[Draw(3)];
     const std::vector<pid_t> before = cluster_.cluster().Processes("jobmanager");
     if (strike == 0) cluster_.Arm(ProgramOf(point.process), point.name, "kill");
+    auto operated =
+        std::async(std::launch::async, [&] { return cluster_.cluster().Flink(operation); });
     if (strike == 1) cluster_.Kill(victim, 0);
-    const CommandResult result = cluster_.cluster().Flink(operation);
+    const CommandResult result = operated.get();
     cluster_.Release(ProgramOf(point.process), point.name);
     RETURN_IF_ERROR(cluster_.Heal());
     std::cout << operation[0] << (operation.size() == 2 ? "" : " with savepoint") << ", "

@@ -218,6 +218,40 @@ TEST_F(JobMasterTest, ExecutorThatDiesRestartsTheJob) {
   EXPECT_EQ(master_->Details().restarts, 1);
 }
 
+TEST_F(JobMasterTest, SharedFilesThatNoAcknowledgementNamedGoWithTheAttempt) {
+  Set("restart-strategy.fixed-delay.delay", "1 h");
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string orphan = JobDirectory() + "/shared/of-an-executor-killed-before-it-said-so";
+  ASSERT_TRUE(io::WriteFileDurably(orphan, "x").ok());
+  cluster_.Exit("tm2", 9, "killed");
+  Until([&] { return !io::Exists(orphan); });
+  EXPECT_EQ(master_->status(), JobStatus::kRestarting);
+  EXPECT_TRUE(io::Exists(JobDirectory() + "/shared")) << "the next attempt writes into it";
+}
+
+TEST_F(JobMasterTest, SharedFilesThatNoAcknowledgementNamedGoWithTheJob) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  ASSERT_TRUE(io::WriteFileDurably(JobDirectory() + "/shared/orphan", "x").ok());
+  ASSERT_TRUE(master_->Cancel().ok());
+  UntilEnded();
+  EXPECT_FALSE(io::Exists(JobDirectory()));
+}
+
+TEST_F(JobMasterTest, SharedFilesFromBeforeTheJobStay) {
+  ASSERT_TRUE(Create(2).ok());
+  const std::string earlier = JobDirectory() + "/shared/of-a-retained-checkpoint";
+  master_.reset();
+  ASSERT_TRUE(io::CreateDirectories(io::DirectoryName(earlier)).ok());
+  ASSERT_TRUE(io::WriteFileDurably(earlier, "x").ok());
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  ASSERT_TRUE(master_->Cancel().ok());
+  UntilEnded();
+  EXPECT_TRUE(io::Exists(earlier));
+}
+
 TEST_F(JobMasterTest, LostTaskManagerMakesTheJobWaitForSlots) {
   ASSERT_TRUE(Start(4).ok());
   UntilStatus(JobStatus::kRunning);
