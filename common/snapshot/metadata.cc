@@ -231,25 +231,36 @@ StatusOr<CheckpointMetadata> ParseMetadata(std::string_view bytes) {
   return metadata;
 }
 
-StatusOr<LoadedSnapshot> LoadSnapshot(std::string_view pointer) {
-  ASSIGN_OR_RETURN(const std::string path, io::ParsePath(pointer));
-  if (!io::Exists(path)) {
+StatusOr<std::string> ResolveSnapshotPointer(std::string_view pointer) {
+  const StatusOr<std::string> path = io::ParsePath(pointer);
+  if (!path.ok()) {
+    return InvalidArgument(
+        "Checkpoint/savepoint path '{}' is not a valid file URI. Either the pointer path is "
+        "invalid, or the checkpoint was created by a different state backend.",
+        pointer);
+  }
+  if (!io::Exists(*path)) {
     return NotFound(
         "Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", pointer);
   }
-  const bool is_directory = io::IsDirectory(path);
-  const std::string file = is_directory ? io::JoinPath(path, kMetadataFileName) : path;
-  if (!io::Exists(file)) {
+  if (!io::IsDirectory(*path)) return io::DirectoryName(*path);
+  if (!io::Exists(io::JoinPath(*path, kMetadataFileName))) {
     return NotFound(
         "Cannot find meta data file '_metadata' in directory '{}'. Please try to load the "
         "checkpoint/savepoint directly from the metadata file instead of the directory.",
         pointer);
   }
+  return *path;
+}
+
+StatusOr<LoadedSnapshot> LoadSnapshot(std::string_view pointer) {
+  LoadedSnapshot loaded;
+  ASSIGN_OR_RETURN(loaded.directory, ResolveSnapshotPointer(pointer));
+  ASSIGN_OR_RETURN(std::string file, io::ParsePath(pointer));
+  if (io::IsDirectory(file)) file = io::JoinPath(file, kMetadataFileName);
   ASSIGN_OR_RETURN(const std::string bytes, io::ReadFile(file));
   StatusOr<CheckpointMetadata> metadata = ParseMetadata(bytes);
   if (!metadata.ok()) return With(metadata.status(), "{}", file);
-  LoadedSnapshot loaded;
-  loaded.directory = is_directory ? path : io::DirectoryName(path);
   loaded.metadata = *std::move(metadata);
   return loaded;
 }

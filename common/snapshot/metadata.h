@@ -66,6 +66,10 @@ StatusOr<std::string> SerializeMetadata(const CheckpointMetadata& metadata);
 /// kDataLoss with offset and what was expected there. Never trusts a count.
 StatusOr<CheckpointMetadata> ParseMetadata(std::string_view bytes);
 
+/// The directory of a snapshot that a user points at: the directory itself or its `_metadata`, as
+/// path or file: URI. Errors have Flink's texts and name the pointer.
+StatusOr<std::string> ResolveSnapshotPointer(std::string_view pointer);
+
 /// A snapshot on disk: where it is and what it says.
 struct LoadedSnapshot {
   std::string directory;

@@ -307,52 +307,6 @@ Status DisposeSnapshot(const std::string& pointer) {
   return CheckpointStorage::DeleteSnapshot(directory);
 }
 
-StatusOr<std::string> ResolveSnapshotPointer(const std::string& pointer) {
-  const StatusOr<std::string> path = io::ParsePath(pointer);
-  if (!path.ok()) {
-    return InvalidArgument(
-        "Checkpoint/savepoint path '{}' is not a valid file URI. Either the pointer path is "
-        "invalid, or the "
-        "checkpoint was created by a different state backend.",
-        pointer);
-  }
-  if (!io::Exists(*path)) {
-    return NotFound(
-        "Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", pointer);
-  }
-  if (!io::IsDirectory(*path)) return io::DirectoryName(*path);
-  if (!io::Exists(io::JoinPath(*path, snapshot::kMetadataFileName))) {
-    return NotFound(
-        "Cannot find meta data file '_metadata' in directory '{}'. Please try to load the "
-        "checkpoint/savepoint "
-        "directly from the metadata file instead of the directory.",
-        pointer);
-  }
-  return *path;
-}
-
-SideFile ReadSideFile(const std::string& location) {
-  SideFile side;
-  const StatusOr<std::string> text = io::ReadFile(io::JoinPath(location, kSideFileName));
-  if (!text.ok()) return side;
-  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return side;
-  const auto string_of = [](const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  side.kind = string_of(json, "kind");
-  side.job_name = string_of(json, "job_name");
-  const auto operators = json.find("operators");
-  if (operators == json.end() || !operators->is_array()) return side;
-  for (const Json& op : *operators) {
-    if (!op.is_object()) continue;
-    const StatusOr<OperatorId> id = OperatorId::FromHex(string_of(op, "id"));
-    if (id.ok()) side.operators[*id] = {string_of(op, "name"), string_of(op, "uid")};
-  }
-  return side;
-}
-
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
                                       const std::string& directory) {
   std::set<std::string> files;

@@ -11,7 +11,6 @@
 /// only we need.
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,12 +19,16 @@
 #include "common/base/status.h"
 #include "common/graph/job_graph.h"
 #include "common/snapshot/metadata.h"
+#include "common/snapshot/side_file.h"
 #include "jobmanager/checkpoint/checkpoint_events.h"
 #include "jobmanager/checkpoint/checkpoint_types.h"
 
 namespace flink::jobmanager {
 
-inline constexpr const char* kSideFileName = "_flink_cpp.json";
+using snapshot::kSideFileName;
+using snapshot::ReadSideFile;
+using snapshot::ResolveSnapshotPointer;
+using snapshot::SideFile;
 /// external_path of a checkpoint below the JobManager's own work directory.
 inline constexpr const char* kNotExternallyAddressable = "<checkpoint-not-externally-addressable>";
 
@@ -51,17 +54,6 @@ struct SnapshotDescription {
 struct PersistedMetadata {
   std::string external_path;
   int64_t metadata_size = 0;
-};
-
-/// What `_flink_cpp.json` says. Everything is optional: a snapshot of Flink has no such file.
-struct SideFile {
-  struct Operator {
-    std::string name;
-    std::string uid;
-  };
-  std::string kind;
-  std::string job_name;
-  std::map<OperatorId, Operator> operators;
 };
 
 /// Immutable, thread-safe; all functions with I/O block. Paths are local and absolute.
@@ -113,13 +105,6 @@ class CheckpointStorage {
 /// Deletes a savepoint the user points at: it must have readable metadata, so that nothing else is
 /// deleted by mistake.
 Status DisposeSnapshot(const std::string& pointer);
-
-/// The directory of a snapshot that a user points at: the directory itself or its `_metadata`, with
-/// or without "file:". Errors have Flink's texts.
-StatusOr<std::string> ResolveSnapshotPointer(const std::string& pointer);
-
-/// An empty one when there is no such file or it cannot be read.
-SideFile ReadSideFile(const std::string& location);
 
 /// Local paths of all files of a snapshot that lie outside its directory, sorted, once each.
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
