@@ -33,7 +33,11 @@ Status List(const CommandContext& context);
 Status Cancel(const CommandContext& context);
 Status Stop(const CommandContext& context);
 Status Savepoint(const CommandContext& context);
+Status SavepointList(const CommandContext& context);
+Status SavepointPrune(const CommandContext& context);
+Status SavepointInspect(const CommandContext& context);
 Status Checkpoint(const CommandContext& context);
+Status Fsck(const CommandContext& context);
 
 Status UsageError(std::string_view text);
 bool IsUsageError(const Status& status);

@@ -17,13 +17,18 @@ constexpr int kCouldNotBegin = 31;
 using Action = Status (*)(const CommandContext&);
 
 Action FindAction(std::string_view verb) {
-  static const std::map<std::string_view, Action> actions = {{"run", Run},
-                                                             {"info", Info},
-                                                             {"list", List},
-                                                             {"cancel", Cancel},
-                                                             {"stop", Stop},
-                                                             {"savepoint", Savepoint},
-                                                             {"checkpoint", Checkpoint}};
+  static const std::map<std::string_view, Action> actions = {
+      {"run", Run},
+      {"info", Info},
+      {"list", List},
+      {"cancel", Cancel},
+      {"stop", Stop},
+      {"savepoint", Savepoint},
+      {"savepoint list", SavepointList},
+      {"savepoint prune", SavepointPrune},
+      {"savepoint inspect", SavepointInspect},
+      {"checkpoint", Checkpoint},
+      {"fsck", Fsck}};
   return actions.at(verb);
 }
 
@@ -129,16 +134,20 @@ int FlinkMain(const std::vector<std::string>& arguments, const std::string& conf
     out << "Version: " << FLINK_VERSION << std::endl;
     return 0;
   }
-  const VerbDescription* verb = FindVerb(action);
+  // "savepoint list" is a verb of two words.
+  const VerbDescription* verb =
+      arguments.size() > 1 ? FindVerb(action + " " + arguments[1]) : nullptr;
+  const ptrdiff_t words = verb != nullptr ? 2 : 1;
+  if (verb == nullptr) verb = FindVerb(action);
   if (verb == nullptr) {
     out << "\"" << action
         << "\" is not a valid action.\n\nValid actions are \"run\", \"list\", \"info\", "
-        << "\"savepoint\", \"checkpoint\", \"stop\", or \"cancel\".\n\n"
+        << "\"savepoint\", \"checkpoint\", \"stop\", \"cancel\", or \"fsck\".\n\n"
         << "Specify the version option (-v or --version) to print Flink version.\n\n"
         << "Specify the help option (-h or --help) to get help on the command." << std::endl;
     return kFailed;
   }
-  return Execute(*verb, {arguments.begin() + 1, arguments.end()}, conf_dir, out, err);
+  return Execute(*verb, {arguments.begin() + words, arguments.end()}, conf_dir, out, err);
 }
 
 }  // namespace flink::cli

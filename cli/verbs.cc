@@ -69,6 +69,49 @@ std::vector<OptionSpec> SavepointOptions() {
   };
 }
 
+constexpr OptionSpec kProperty = {"D", "", "property=value",
+                                  "A configuration option, as execution.checkpointing.dir=<path>."};
+constexpr OptionSpec kJson = {"", "json", "", "Prints JSON."};
+constexpr OptionSpec kSearchDirectory = {
+    "", "dir", "path", "Searches this directory, at any depth, instead of those configured."};
+
+constexpr std::string_view kListDetails =
+    "Needs no JobManager and no running job: it reads the directories that "
+    "execution.checkpointing.dir and execution.checkpointing.savepoint-dir name, and the journal "
+    "in them, which says where savepoints in other directories are. A snapshot that was deleted, "
+    "or not completed, is not shown.";
+constexpr std::string_view kPruneDetails =
+    "Lists the savepoints of the job, keeps the newest n of them and disposes of the others, "
+    "oldest first: metadata, then state, then directory. Checkpoints are left alone. Finds "
+    "savepoints as \"savepoint list\" does. A running JobManager is asked, since it knows what its "
+    "jobs may still need; without one the files are deleted from here.";
+constexpr std::string_view kInspectDetails =
+    "Shows the operators of a savepoint or checkpoint, with their states, types, key groups, "
+    "entries and bytes. Reads snapshots of this system and of Flink 1.8 to 2.1; the entries of "
+    "native state are unknown outside of the state backend. The path is that of the directory or "
+    "of the file _metadata in it, with or without file:. The exit code is 1 when the metadata, or "
+    "state that it names, cannot be read.";
+
+constexpr std::string_view kFsckDetails =
+    "Lists the checkpoints and savepoints that were never completed, the shared and task-owned "
+    "files that no snapshot names, and temporary files, as a crash leaves them, with their bytes; "
+    "deletes nothing unless told to. What a snapshot names in or beside the directory, or in the "
+    "configured ones, is never listed, nor is anything that no cluster wrote. The files of a job "
+    "whose JobManager runs are locked and not judged. What was changed lately is listed and kept, "
+    "since a cluster without such locks, as Flink's, may be writing it. The exit code is 0 when "
+    "there are no orphans, or none any more, and 1 when there are some or something failed.";
+
+std::vector<OptionSpec> FsckOptions() {
+  return {
+      {"", "delete", "", "Deletes what was found. Without it nothing is changed."},
+      {"", "older-than", "duration",
+       "Keeps what was changed less long ago; 10 min by default. Longer than the checkpoints of "
+       "the clusters that write there take."},
+      kJson,
+      kProperty,
+  };
+}
+
 std::vector<OptionSpec> StopOptions() {
   return {
       {"d", "drain", "",
@@ -201,10 +244,33 @@ const std::vector<VerbDescription>& Verbs() {
       {"cancel", "cancels a running program", "[OPTIONS] <Job ID>", CancelOptions()},
       {"savepoint", "triggers savepoints for a running job or disposes existing ones",
        "[OPTIONS] <Job ID> [<target directory>]", SavepointOptions()},
+      {"savepoint list",
+       "lists savepoints and checkpoints, newest first",
+       "[OPTIONS] [<Job ID>]",
+       {kSearchDirectory, kJson, kProperty},
+       OptionScope::kEverywhere,
+       false,
+       kListDetails},
+      {"savepoint prune",
+       "disposes of all but the newest savepoints of a job",
+       "--keep <n> [OPTIONS] <Job ID>",
+       {{"", "keep", "n", "How many of the newest savepoints are kept, from 0."}, kSearchDirectory},
+       OptionScope::kEverywhere,
+       true,
+       kPruneDetails},
+      {"savepoint inspect",
+       "shows what is in a savepoint or checkpoint",
+       "[OPTIONS] <path>",
+       {kJson},
+       OptionScope::kEverywhere,
+       false,
+       kInspectDetails},
       {"checkpoint",
        "triggers checkpoints for a running job",
        "[OPTIONS] <Job ID>",
        {{"full", "full", "", "Defines whether to trigger this checkpoint as a full one."}}},
+      {"fsck", "finds what nothing refers to in a checkpoint or savepoint directory",
+       "[OPTIONS] <directory>", FsckOptions(), OptionScope::kEverywhere, false, kFsckDetails},
   };
   return verbs;
 }
@@ -231,6 +297,7 @@ std::string VerbHelp(const VerbDescription& verb) {
   const std::string name(verb.name);
   std::string out = "\nAction \"" + name + "\" " + std::string(verb.sentence) +
                     ".\n\n  Syntax: " + name + " " + std::string(verb.syntax) + "\n";
+  if (!verb.details.empty()) AppendWrapped("  " + std::string(verb.details), 2, &out);
   out += OptionBlock("\"" + name + "\" action options:", verb.options);
   if (verb.talks_to_cluster) {
     out += OptionBlock("Options for Generic CLI mode:", GenericOptions()) + "\n" +

@@ -11,12 +11,13 @@
 namespace flink::cli {
 
 struct VerbDescription {
-  std::string_view name;
+  std::string_view name;      ///< One word or two: "savepoint list".
   std::string_view sentence;  ///< What stands in the help after the name.
   std::string_view syntax;    ///< Without the name.
   std::vector<OptionSpec> options;
   OptionScope scope = OptionScope::kEverywhere;
-  bool talks_to_cluster = true;  ///< Has the options that say which cluster.
+  bool talks_to_cluster = true;   ///< Has the options that say which cluster.
+  std::string_view details = {};  ///< Paragraphs that stand between syntax and options.
 };
 
 /// In the order of the help.

@@ -223,6 +223,28 @@ StatusOr<uint64_t> FileSize(const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+StatusOr<FileAttributes> AttributesOf(const std::string& path) {
+  struct stat info;
+  if (::lstat(path.c_str(), &info) != 0) return SystemError(errno, "look at", path);
+  const auto milliseconds = [](const timespec& time) {
+    return static_cast<int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1000000;
+  };
+  FileAttributes attributes;
+  attributes.type = S_ISREG(info.st_mode)   ? FileAttributes::Type::kFile
+                    : S_ISDIR(info.st_mode) ? FileAttributes::Type::kDirectory
+                    : S_ISLNK(info.st_mode) ? FileAttributes::Type::kSymbolicLink
+                                            : FileAttributes::Type::kOther;
+  attributes.size = static_cast<uint64_t>(info.st_size);
+  attributes.modified_ms = milliseconds(info.st_mtim);
+  attributes.changed_ms = milliseconds(info.st_ctim);
+  return attributes;
+}
+
+bool IsSymbolicLink(const std::string& path) {
+  const StatusOr<FileAttributes> attributes = AttributesOf(path);
+  return attributes.ok() && attributes->type == FileAttributes::Type::kSymbolicLink;
+}
+
 Status CreateDirectories(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -318,6 +340,21 @@ Status PublishFile(const std::string& path, std::string_view bytes) {
 
 Status PublishNewFile(const std::string& path, std::string_view bytes) {
   return Publish(path, bytes, false);
+}
+
+Status AppendDurably(const std::string& path, std::string_view bytes) {
+  const bool is_new = !Exists(path);
+  Descriptor file(Open(path, O_WRONLY | O_CREAT | O_APPEND));
+  if (!file.ok()) return SystemError(errno, "open", path);
+  ssize_t n;
+  do {
+    n = ::write(file.get(), bytes.data(), bytes.size());
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return SystemError(errno, "write", path);
+  if (static_cast<size_t>(n) != bytes.size()) return SystemError(ENOSPC, "write", path);
+  if (::fsync(file.get()) != 0) return SystemError(errno, "fsync", path);
+  RETURN_IF_ERROR(file.Close(path));
+  return is_new ? FsyncDirectory(DirectoryName(path)) : OkStatus();
 }
 
 Status RenameFile(const std::string& from, const std::string& to) {

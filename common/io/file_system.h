@@ -31,6 +31,19 @@ bool Exists(const std::string& path);
 bool IsDirectory(const std::string& path);
 StatusOr<uint64_t> FileSize(const std::string& path);
 
+/// Of the directory entry itself: a symbolic link is not followed. Times since the epoch.
+struct FileAttributes {
+  enum class Type { kFile, kDirectory, kSymbolicLink, kOther };
+  Type type = Type::kFile;
+  uint64_t size = 0;
+  /// When the content was changed.
+  int64_t modified_ms = 0;
+  /// When the content or anything else, such as the number of links, was changed.
+  int64_t changed_ms = 0;
+};
+StatusOr<FileAttributes> AttributesOf(const std::string& path);
+bool IsSymbolicLink(const std::string& path);
+
 /// With missing parents; fine if it is there already.
 Status CreateDirectories(const std::string& path);
 
@@ -58,6 +71,9 @@ Status WriteFileDurably(const std::string& path, std::string_view bytes);
 Status PublishFile(const std::string& path, std::string_view bytes);
 /// As PublishFile, but kAlreadyExists if the file is there.
 Status PublishNewFile(const std::string& path, std::string_view bytes);
+/// Adds `bytes` to the end of the file with a single write, so that those of several processes do
+/// not mix, and fsyncs it; creates the file, with its name made durable, if need be.
+Status AppendDurably(const std::string& path, std::string_view bytes);
 /// rename(2); replaces the target. Fsync the directory afterwards where it matters.
 Status RenameFile(const std::string& from, const std::string& to);
 

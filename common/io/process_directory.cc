@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/io/file_lock.h"
 #include "common/io/file_system.h"
 
 namespace flink::io {
@@ -27,14 +28,6 @@ pid_t OwnerOf(const std::string& name, const std::string& prefix) {
   return *end == '-' && pid > 0 ? static_cast<pid_t>(pid) : 0;
 }
 
-bool IsLocked(const std::string& directory) {
-  const int fd = open(JoinPath(directory, kLockFile).c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return errno != ENOENT;
-  const bool locked = flock(fd, LOCK_EX | LOCK_NB) != 0;
-  close(fd);
-  return locked;
-}
-
 void RemoveLeftovers(const std::string& parent, const std::string& prefix) {
   const auto entries = ListDirectory(parent);
   if (!entries.ok()) return;
@@ -42,7 +35,7 @@ void RemoveLeftovers(const std::string& parent, const std::string& prefix) {
     const pid_t owner = OwnerOf(entry.name, prefix);
     if (owner == 0 || !entry.is_directory) continue;
     const std::string path = JoinPath(parent, entry.name);
-    if (kill(owner, 0) == 0 || errno != ESRCH || IsLocked(path)) continue;
+    if (kill(owner, 0) == 0 || errno != ESRCH || IsLocked(JoinPath(path, kLockFile))) continue;
     const Status removed = RemoveAll(path);
     if (removed.ok()) {
       LOG_INFO("Removed {}, left behind by a process that is gone", path);

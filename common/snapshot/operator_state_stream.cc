@@ -42,27 +42,25 @@ Status CheckStates(std::span<const OperatorState> states) {
   return OkStatus();
 }
 
-/// Meta infos by name, and where the data begins.
-struct StreamHead {
-  std::vector<StateMetaInfo> infos;
-  size_t data_offset = 0;
-};
+}  // namespace
 
-StatusOr<StreamHead> ReadHead(std::string_view bytes) {
+const StateMetaInfo* OperatorStateHead::Find(std::string_view name) const {
+  for (const StateMetaInfo& info : infos) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+StatusOr<OperatorStateHead> ReadOperatorStateHead(std::string_view bytes) {
   JavaReader reader(bytes);
-  StreamHead head;
+  OperatorStateHead head;
   ASSIGN_OR_RETURN(const int32_t version, reader.ReadI32("version of an operator-state stream"));
   if (version != kStreamVersion && version != kPreviousVersion) {
     return reader.Error(0, "expected version {} or {} of an operator-state stream, found {}",
                         kPreviousVersion, kStreamVersion, version);
   }
   if (version == kStreamVersion) {
-    ASSIGN_OR_RETURN(const bool compressed, reader.ReadBool("compression mark"));
-    if (compressed) {
-      return FailedPrecondition(
-          "the operator state is compressed, which cannot be read; take the savepoint with "
-          "execution.checkpointing.snapshot-compression: false");
-    }
+    ASSIGN_OR_RETURN(head.compressed, reader.ReadBool("compression mark"));
   }
   for (int part = 0; part < 2; ++part) {
     const size_t at = reader.offset();
@@ -76,15 +74,6 @@ StatusOr<StreamHead> ReadHead(std::string_view bytes) {
   head.data_offset = reader.offset();
   return head;
 }
-
-const StateMetaInfo* FindInfo(const StreamHead& head, std::string_view name) {
-  for (const StateMetaInfo& info : head.infos) {
-    if (info.name == name) return &info;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 OperatorStateHandle OperatorStateStream::MakeHandle(StreamStateHandle stream) const {
   OperatorStateHandle handle;
@@ -128,7 +117,12 @@ StatusOr<OperatorStateStream> WriteOperatorStateStream(std::span<const OperatorS
 
 StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view bytes,
                                                              const OperatorStateHandle& handle) {
-  ASSIGN_OR_RETURN(const StreamHead head, ReadHead(bytes));
+  ASSIGN_OR_RETURN(const OperatorStateHead head, ReadOperatorStateHead(bytes));
+  if (head.compressed) {
+    return FailedPrecondition(
+        "the operator state is compressed, which cannot be read; take the savepoint with "
+        "execution.checkpointing.snapshot-compression: false");
+  }
   std::vector<int64_t> starts;
   for (const OperatorStateOffsets& state : handle.states) {
     starts.insert(starts.end(), state.offsets.begin(), state.offsets.end());
@@ -136,7 +130,7 @@ StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view by
   std::sort(starts.begin(), starts.end());
   std::vector<OperatorState> states;
   for (const OperatorStateOffsets& offsets : handle.states) {
-    const StateMetaInfo* info = FindInfo(head, offsets.name);
+    const StateMetaInfo* info = head.Find(offsets.name);
     if (info == nullptr) {
       return DataLoss("the operator-state stream does not know the state \"{}\"", offsets.name);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/state_handle.h"
 
 namespace flink::snapshot {
@@ -36,6 +37,19 @@ struct OperatorStateStream {
 
 /// List states first, then broadcast states, each in the given order.
 StatusOr<OperatorStateStream> WriteOperatorStateStream(std::span<const OperatorState> states);
+
+/// What stands in front of the elements.
+struct OperatorStateHead {
+  /// The elements are snappy-framed.
+  bool compressed = false;
+  std::vector<StateMetaInfo> infos;
+  /// Where the elements begin.
+  size_t data_offset = 0;
+
+  /// Null when there is none.
+  const StateMetaInfo* Find(std::string_view name) const;
+};
+StatusOr<OperatorStateHead> ReadOperatorStateHead(std::string_view bytes);
 
 /// The states the handle names, with the elements at its offsets. An element reaches to the next
 /// offset that is known, or the end of the stream: exact for a whole handle; the last element of a

@@ -1,6 +1,8 @@
 #include "common/snapshot/serializer_snapshot.h"
 
 #include <array>
+#include <cctype>
+#include <vector>
 
 namespace flink::snapshot {
 namespace {
@@ -15,32 +17,35 @@ constexpr int32_t kNestedVersion = 1;
 constexpr int64_t kOptionalMapMagic = 0x000004F2C69A3D70;
 constexpr int kMaxDepth = 64;
 
-Status SkipVersioned(JavaReader& reader, int depth);
+/// Reads one versioned snapshot; the result is the name of its type.
+StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth);
 
 enum class OuterBody { kNone, kClassName, kInt, kBool };
 
 struct Composite {
   std::string_view name;
   OuterBody body;
+  /// What the type is called in front of its nested types; empty: the short name of its class.
+  std::string_view type;
 };
 
 constexpr std::array kComposites = {
-    Composite{"ListSerializerSnapshot", OuterBody::kNone},
-    Composite{"MapSerializerSnapshot", OuterBody::kNone},
-    Composite{"SetSerializerSnapshot", OuterBody::kNone},
-    Composite{"ArrayListSerializerSnapshot", OuterBody::kNone},
-    Composite{"JavaEitherSerializerSnapshot", OuterBody::kNone},
-    Composite{"TimerSerializerSnapshot", OuterBody::kNone},
-    Composite{"TtlSerializerSnapshot", OuterBody::kNone},
-    Composite{"UnionSerializerSnapshot", OuterBody::kNone},
-    Composite{"StreamElementSerializerSnapshot", OuterBody::kNone},
-    Composite{"StateSerializerSnapshot", OuterBody::kNone},
-    Composite{"LockableTypeSerializerSnapshot", OuterBody::kNone},
-    Composite{"NodeIdSerializerSnapshot", OuterBody::kNone},
-    Composite{"TupleSerializerSnapshot", OuterBody::kClassName},
-    Composite{"GenericArraySerializerSnapshot", OuterBody::kClassName},
-    Composite{"NullableSerializerSnapshot", OuterBody::kInt},
-    Composite{"RowSerializerSnapshot", OuterBody::kBool},
+    Composite{"ListSerializerSnapshot", OuterBody::kNone, "List"},
+    Composite{"MapSerializerSnapshot", OuterBody::kNone, "Map"},
+    Composite{"SetSerializerSnapshot", OuterBody::kNone, "Set"},
+    Composite{"ArrayListSerializerSnapshot", OuterBody::kNone, "List"},
+    Composite{"JavaEitherSerializerSnapshot", OuterBody::kNone, "Either"},
+    Composite{"TimerSerializerSnapshot", OuterBody::kNone, "Timer"},
+    Composite{"TtlSerializerSnapshot", OuterBody::kNone, "Ttl"},
+    Composite{"UnionSerializerSnapshot", OuterBody::kNone, "Union"},
+    Composite{"StreamElementSerializerSnapshot", OuterBody::kNone, "StreamElement"},
+    Composite{"StateSerializerSnapshot", OuterBody::kNone, "State"},
+    Composite{"LockableTypeSerializerSnapshot", OuterBody::kNone, "Lockable"},
+    Composite{"NodeIdSerializerSnapshot", OuterBody::kNone, "NodeId"},
+    Composite{"TupleSerializerSnapshot", OuterBody::kClassName, ""},
+    Composite{"GenericArraySerializerSnapshot", OuterBody::kClassName, "Array"},
+    Composite{"NullableSerializerSnapshot", OuterBody::kInt, "Nullable"},
+    Composite{"RowSerializerSnapshot", OuterBody::kBool, "Row"},
 };
 
 /// "a.b.Outer$Inner" -> "Inner".
@@ -49,15 +54,48 @@ std::string_view ShortName(std::string_view class_name) {
   return at == std::string_view::npos ? class_name : class_name.substr(at + 1);
 }
 
-Status SkipComposite(JavaReader& reader, OuterBody body, int depth) {
+/// "LongSerializerSnapshot" -> "Long", and as Java calls it where Flink says it otherwise.
+std::string BasicTypeName(std::string_view snapshot_class) {
+  std::string name(snapshot_class);
+  for (const std::string_view suffix : {"Snapshot", "Serializer"}) {
+    if (name.size() > suffix.size() && name.ends_with(suffix)) {
+      name.erase(name.size() - suffix.size());
+    }
+  }
+  constexpr std::string_view kPrimitiveArray = "PrimitiveArray";
+  if (name.ends_with(kPrimitiveArray)) {
+    name.erase(name.size() - kPrimitiveArray.size());
+    name[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(name[0])));
+    return name + "[]";
+  }
+  if (name == "Int") return "Integer";
+  if (name == "BigInt") return "BigInteger";
+  if (name == "BigDec") return "BigDecimal";
+  if (name == "StringArray") return "String[]";
+  return name;
+}
+
+std::string Generic(std::string_view type, const std::vector<std::string>& arguments) {
+  std::string name(type);
+  name += '<';
+  for (const std::string& argument : arguments) {
+    if (&argument != &arguments.front()) name += ',';
+    name += argument;
+  }
+  return name + '>';
+}
+
+StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composite, int depth) {
   RETURN_IF_ERROR(reader.ExpectI32(kCompositeMagic, "magic number of a composite serializer"));
   ASSIGN_OR_RETURN(const int32_t outer_version, reader.ReadI32("version of a serializer"));
-  switch (body) {
+  std::string outer_class;
+  switch (composite.body) {
     case OuterBody::kNone:
       break;
-    case OuterBody::kClassName:
-      RETURN_IF_ERROR(reader.ReadUtf("class of a serializer").status());
+    case OuterBody::kClassName: {
+      ASSIGN_OR_RETURN(outer_class, reader.ReadUtf("class of a serializer"));
       break;
+    }
     case OuterBody::kInt:
       RETURN_IF_ERROR(reader.ReadI32("padding of a serializer").status());
       break;
@@ -69,42 +107,63 @@ Status SkipComposite(JavaReader& reader, OuterBody body, int depth) {
   RETURN_IF_ERROR(reader.ExpectI32(kNestedMagic, "magic number of nested serializers"));
   RETURN_IF_ERROR(reader.ExpectI32(kNestedVersion, "version of nested serializers"));
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of nested serializers", 6));
-  for (int32_t i = 0; i < n; ++i) RETURN_IF_ERROR(SkipVersioned(reader, depth + 1));
-  return OkStatus();
+  std::vector<std::string> nested;
+  for (int32_t i = 0; i < n; ++i) {
+    ASSIGN_OR_RETURN(std::string type, ReadVersioned(reader, depth + 1));
+    nested.push_back(std::move(type));
+  }
+  if (composite.type == "Array" && nested.size() == 1) return nested[0] + "[]";
+  // The time of the last access stands in front of the value.
+  if (composite.type == "Ttl" && nested.size() == 2) return "Ttl<" + nested[1] + ">";
+  return Generic(composite.type.empty() ? ShortName(outer_class) : composite.type, nested);
 }
 
-/// Names with a sized key and a sized value each, both optional.
-Status SkipOptionalMap(JavaReader& reader) {
+/// Names with a sized key and a sized value each, both optional. `visit` gets name, key and value.
+template <class Visit>
+Status ReadOptionalMap(JavaReader& reader, const Visit& visit) {
   const size_t at = reader.offset();
   ASSIGN_OR_RETURN(const int64_t magic, reader.ReadI64("magic number of an optional map"));
   if (magic != kOptionalMapMagic) return reader.Error(at, "expected an optional map");
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("size of an optional map", 4));
   for (int32_t i = 0; i < n; ++i) {
-    RETURN_IF_ERROR(reader.ReadUtf("name in an optional map").status());
-    for (const std::string_view part : {"key in an optional map", "value in an optional map"}) {
-      ASSIGN_OR_RETURN(const bool present, reader.ReadBool(part));
-      if (present) RETURN_IF_ERROR(reader.ReadSizedBytes(part).status());
+    ASSIGN_OR_RETURN(const std::string name, reader.ReadUtf("name in an optional map"));
+    std::array<std::string_view, 2> parts;
+    for (std::string_view& part : parts) {
+      ASSIGN_OR_RETURN(const bool present, reader.ReadBool("part of an optional map"));
+      if (!present) continue;
+      ASSIGN_OR_RETURN(part, reader.ReadSizedBytes("part of an optional map"));
     }
+    visit(name, parts[1]);
   }
   return OkStatus();
 }
 
-Status SkipClassAndMaps(JavaReader& reader) {
-  RETURN_IF_ERROR(reader.ReadUtf("class of a serializer").status());
-  for (int map = 0; map < 3; ++map) RETURN_IF_ERROR(SkipOptionalMap(reader));
-  return OkStatus();
+/// Of a POJO, and of a class that Kryo serializes.
+StatusOr<std::string> ReadClassAndMaps(JavaReader& reader, bool pojo, int depth) {
+  ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer"));
+  std::string fields;
+  RETURN_IF_ERROR(ReadOptionalMap(reader, [&](const std::string& name, std::string_view value) {
+    JavaReader nested(value);
+    const StatusOr<std::string> type = ReadVersioned(nested, depth + 1);
+    fields += (fields.empty() ? "" : ", ") + name + ": " + (type.ok() ? *type : "?");
+  }));
+  for (int map = 1; map < 3; ++map) {
+    RETURN_IF_ERROR(ReadOptionalMap(reader, [](const std::string&, std::string_view) {}));
+  }
+  const std::string name(ShortName(class_name));
+  return pojo ? name + "{" + fields + "}" : "Kryo<" + name + ">";
 }
 
-Status SkipEnum(JavaReader& reader) {
-  RETURN_IF_ERROR(reader.ReadUtf("class of an enum").status());
+StatusOr<std::string> ReadEnum(JavaReader& reader) {
+  ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of an enum"));
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of enum constants", 2));
   for (int32_t i = 0; i < n; ++i) RETURN_IF_ERROR(reader.ReadUtf("enum constant").status());
-  return OkStatus();
+  return std::string(ShortName(class_name));
 }
 
 /// Flink's encoding of text in values: a count of UTF-16 units plus one, then the units, all of
-/// variable length.
-Status SkipStringValue(JavaReader& reader) {
+/// variable length. Units beyond ASCII are replaced: these are names of classes.
+StatusOr<std::string> ReadStringValue(JavaReader& reader) {
   const auto read_number = [&reader]() -> StatusOr<uint32_t> {
     uint32_t number = 0;
     for (int shift = 0; shift < 32; shift += 7) {
@@ -115,20 +174,27 @@ Status SkipStringValue(JavaReader& reader) {
     return number;
   };
   ASSIGN_OR_RETURN(const uint32_t count, read_number());
-  for (uint32_t i = 1; i < count; ++i) RETURN_IF_ERROR(read_number().status());
-  return OkStatus();
-}
-
-Status SkipAvro(JavaReader& reader, int32_t version) {
-  if (version < 3) {
-    RETURN_IF_ERROR(reader.ReadUtf("class of an Avro type").status());
-    return reader.ReadUtf("schema of an Avro type").status();
+  std::string text;
+  for (uint32_t i = 1; i < count; ++i) {
+    ASSIGN_OR_RETURN(const uint32_t unit, read_number());
+    text += unit >= 0x20 && unit < 0x7f ? static_cast<char>(unit) : '?';
   }
-  RETURN_IF_ERROR(SkipStringValue(reader));
-  return SkipStringValue(reader);
+  return text;
 }
 
-Status SkipVersioned(JavaReader& reader, int depth) {
+StatusOr<std::string> ReadAvro(JavaReader& reader, int32_t version) {
+  std::string class_name;
+  if (version < 3) {
+    ASSIGN_OR_RETURN(class_name, reader.ReadUtf("class of an Avro type"));
+    RETURN_IF_ERROR(reader.ReadUtf("schema of an Avro type").status());
+  } else {
+    ASSIGN_OR_RETURN(class_name, ReadStringValue(reader));
+    RETURN_IF_ERROR(ReadStringValue(reader).status());
+  }
+  return "Avro<" + std::string(ShortName(class_name)) + ">";
+}
+
+StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth) {
   const size_t at = reader.offset();
   if (depth > kMaxDepth) return reader.Error(at, "serializers nest deeper than {}", kMaxDepth);
   ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer snapshot"));
@@ -140,19 +206,23 @@ Status SkipVersioned(JavaReader& reader, int depth) {
       return reader.Error(at, "expected version {} of {}, found {}", kCompositeVersion, class_name,
                           version);
     }
-    return SkipComposite(reader, composite.body, depth);
+    return ReadComposite(reader, composite, depth);
   }
-  if (name == "PojoSerializerSnapshot" || name == "KryoSerializerSnapshot") {
-    return SkipClassAndMaps(reader);
-  }
-  if (name == "EnumSerializerSnapshot") return SkipEnum(reader);
-  if (name == "AvroSerializerSnapshot") return SkipAvro(reader, version);
+  const bool pojo = name == "PojoSerializerSnapshot";
+  if (pojo || name == "KryoSerializerSnapshot") return ReadClassAndMaps(reader, pojo, depth);
+  if (name == "EnumSerializerSnapshot") return ReadEnum(reader);
+  if (name == "AvroSerializerSnapshot") return ReadAvro(reader, version);
   if (name == "RowDataSerializerSnapshot") {
     return reader.Error(at, "the type {} cannot be read here", class_name);
   }
   // Basic types have no body; version 2 named the serializer.
-  if (version == 2) return reader.ReadUtf("class of a serializer").status();
-  if (version == kSimpleVersion) return OkStatus();
+  if (version == 2) {
+    ASSIGN_OR_RETURN(const std::string named, reader.ReadUtf("class of a serializer"));
+    const std::string type = BasicTypeName(name);
+    const bool of_class = type == "Value" || type == "CopyableValue" || type == "Writable";
+    return of_class ? std::string(ShortName(named)) : type;
+  }
+  if (version == kSimpleVersion) return BasicTypeName(name);
   return reader.Error(at, "version {} of the type {} cannot be read here", version, class_name);
 }
 
@@ -183,7 +253,7 @@ std::string CompositeSerializerSnapshot(std::string_view class_name, int32_t out
 
 StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader) {
   const size_t start = reader.offset();
-  RETURN_IF_ERROR(SkipVersioned(reader, 0));
+  RETURN_IF_ERROR(ReadVersioned(reader, 0).status());
   return std::string(reader.Since(start));
 }
 
@@ -200,6 +270,14 @@ void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot
 StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot) {
   JavaReader reader(snapshot);
   return reader.ReadUtf("class of a serializer snapshot");
+}
+
+std::string TypeNameOf(std::string_view snapshot) {
+  JavaReader reader(snapshot);
+  const StatusOr<std::string> type = ReadVersioned(reader, 0);
+  if (type.ok()) return *type;
+  const StatusOr<std::string> class_name = SerializerSnapshotClass(snapshot);
+  return class_name.ok() ? *class_name : "an unknown type";
 }
 
 }  // namespace flink::snapshot

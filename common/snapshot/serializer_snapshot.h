@@ -30,4 +30,9 @@ void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot
 /// The Java class name at the start of a versioned snapshot.
 StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot);
 
+/// How people write the type of a versioned snapshot: "Long", "Tuple2<String,Integer>", "byte[]",
+/// "Person{age: Integer, name: String}". For one that cannot be read the Java class of the
+/// snapshot.
+std::string TypeNameOf(std::string_view snapshot);
+
 }  // namespace flink::snapshot

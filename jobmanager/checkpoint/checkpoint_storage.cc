@@ -7,6 +7,8 @@
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/orphans.h"
+#include "common/snapshot/snapshot_journal.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
 
@@ -157,7 +159,41 @@ Status CheckpointStorage::Prepare() const {
   }
   RETURN_IF_ERROR(io::FsyncDirectory(options_.directory));
   FsyncAbove(options_.directory);
-  return io::ProbeWritable(options_.directory);
+  RETURN_IF_ERROR(io::ProbeWritable(options_.directory));
+  if (options_.is_private) return OkStatus();
+  Lock(options_.directory);
+  NoteInJournals(options_.directory);
+  return OkStatus();
+}
+
+void CheckpointStorage::Lock(const std::string& directory) const {
+  StatusOr<io::FileLock> lock =
+      io::FileLock::Share(io::JoinPath(directory, snapshot::kLockFileName));
+  if (!lock.ok()) {
+    LOG_WARN("\"flink fsck\" will not see that {} is in use: {}", directory,
+             Message(lock.status()));
+    return;
+  }
+  const std::lock_guard<std::mutex> guard(mutex_);
+  // Those of savepoints that were given up and deleted.
+  std::erase_if(locks_, [](const auto& entry) { return !io::Exists(entry.first); });
+  locks_.insert_or_assign(directory, *std::move(lock));
+}
+
+void CheckpointStorage::Unlock(const std::string& directory) const {
+  IgnoreError(io::RemoveFile(io::JoinPath(directory, snapshot::kLockFileName)),
+              "an empty file does no harm");
+  const std::lock_guard<std::mutex> guard(mutex_);
+  locks_.erase(directory);
+}
+
+void CheckpointStorage::NoteInJournals(const std::string& path) const {
+  for (const std::string& journal : options_.journals) {
+    const Status noted = snapshot::AppendToJournal(journal, {options_.job, path});
+    if (!noted.ok()) {
+      LOG_WARN("\"flink savepoint list\" will not know of {}: {}", path, Message(noted));
+    }
+  }
 }
 
 std::vector<std::string> CheckpointStorage::OwnSharedFiles() const {
@@ -176,6 +212,7 @@ std::vector<std::string> CheckpointStorage::OwnSharedFiles() const {
 
 void CheckpointStorage::RemoveEmptyDirectories() const {
   if (!options_.owns_directory) return;
+  Unlock(options_.directory);
   for (const char* name : {"shared", "taskowned"}) {
     IgnoreError(io::RemoveFile(io::JoinPath(options_.directory, name)), "kept when not empty");
   }
@@ -199,7 +236,9 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
         target, fmt::format("savepoint-{}-{}", options_.job.ToHex().substr(0, 6), RandomHex(12)));
     if (io::Exists(location)) continue;
     last = io::CreateDirectories(location);
-    if (last.ok()) return location;
+    if (!last.ok()) break;
+    Lock(location);
+    return location;
   }
   return NoSavepointDirectory(target_dir,
                               last.ok() ? AlreadyExists("no free name was found") : last);
@@ -235,6 +274,10 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
   const Json side_file = SideFileJson(action, description, std::move(checksums));
   RETURN_IF_ERROR(
       io::WriteFileDurably(io::JoinPath(action.location, kSideFileName), side_file.dump(1)));
+  if (relative) {
+    NoteInJournals(action.location);
+    Unlock(action.location);
+  }
   RETURN_IF_ERROR(
       io::PublishFile(io::JoinPath(action.location, snapshot::kMetadataFileName), bytes));
   // The name of the snapshot's directory must be as durable as what is in it.
@@ -296,15 +339,6 @@ Status CheckpointStorage::DeleteExclusiveFiles(const std::string& ack_bytes,
     });
   }
   return DeleteFiles(files);
-}
-
-Status DisposeSnapshot(const std::string& pointer) {
-  ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(pointer));
-  const Status readable = snapshot::LoadSnapshot(directory).status();
-  if (!readable.ok()) {
-    return With(readable, "{} is left as it is, because its metadata cannot be read", pointer);
-  }
-  return CheckpointStorage::DeleteSnapshot(directory);
 }
 
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,

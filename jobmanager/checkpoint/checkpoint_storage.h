@@ -7,10 +7,15 @@
 ///   <checkpoint dir>/<job id>/taskowned/
 ///   <target>/savepoint-<6 hex of job id>-<12 hex>/   a savepoint with everything in it
 ///
+/// The job's directory holds `_flink_cpp_lock`, locked while the job lives, and so does a savepoint
+/// until it is complete: "flink fsck" keeps off what is locked.
+///
 /// A snapshot exists when its `_metadata` does, which is written last. `_flink_cpp.json` says what
 /// only we need.
 
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +23,7 @@
 #include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/graph/job_graph.h"
+#include "common/io/file_lock.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/side_file.h"
 #include "jobmanager/checkpoint/checkpoint_events.h"
@@ -56,7 +62,7 @@ struct PersistedMetadata {
   int64_t metadata_size = 0;
 };
 
-/// Immutable, thread-safe; all functions with I/O block. Paths are local and absolute.
+/// Thread-safe; all functions with I/O block. Paths are local and absolute.
 class CheckpointStorage {
  public:
   struct Options {
@@ -68,6 +74,8 @@ class CheckpointStorage {
     bool is_private = false;
     /// The directory is this job's alone and goes with its last file.
     bool owns_directory = true;
+    /// The directories in whose journals the snapshots of the job are noted.
+    std::vector<std::string> journals;
   };
   explicit CheckpointStorage(Options options) : options_(std::move(options)) {}
 
@@ -75,7 +83,8 @@ class CheckpointStorage {
   std::string shared_directory() const;
   bool is_private() const { return options_.is_private; }
 
-  /// Creates the directories and checks that they can be written.
+  /// Creates the directories, locks them and checks that they can be written. Notes in the journals
+  /// where the checkpoints of the job will be.
   Status Prepare() const;
   /// Paths of the files in the shared directory; none when it is not this job's alone.
   std::vector<std::string> OwnSharedFiles() const;
@@ -85,7 +94,7 @@ class CheckpointStorage {
   /// "chk-<n>" or, with a target, a new savepoint directory.
   StatusOr<std::string> CreateLocation(CheckpointId checkpoint,
                                        const std::string& target_dir) const;
-  /// Writes the side file, then `_metadata`.
+  /// Writes the side file, notes a savepoint in the journals, then writes `_metadata`.
   StatusOr<PersistedMetadata> Persist(const checkpoint::PersistMetadata& action,
                                       const SnapshotDescription& description) const;
 
@@ -99,12 +108,18 @@ class CheckpointStorage {
   static Status DeleteExclusiveFiles(const std::string& ack, const std::string& location);
 
  private:
-  const Options options_;
-};
+  /// A journal that cannot be written is no reason to fail: a warning.
+  void NoteInJournals(const std::string& path) const;
+  /// Nor is a file system that knows no locks.
+  void Lock(const std::string& directory) const;
+  /// Also removes the file of the lock.
+  void Unlock(const std::string& directory) const;
 
-/// Deletes a savepoint the user points at: it must have readable metadata, so that nothing else is
-/// deleted by mistake.
-Status DisposeSnapshot(const std::string& pointer);
+  const Options options_;
+  mutable std::mutex mutex_;
+  /// By directory. Guarded by mutex_.
+  mutable std::map<std::string, io::FileLock> locks_;
+};
 
 /// Local paths of all files of a snapshot that lie outside its directory, sorted, once each.
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "common/base/logging.h"
 #include "common/config/options.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/snapshot_files.h"
+#include "common/snapshot/snapshot_journal.h"
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 
 namespace flink::jobmanager {
@@ -202,6 +205,12 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
     return task_managers_ != nullptr && task_managers_->Send(task_manager_id, std::move(message));
   };
   deps.private_checkpoint_directory = work_directory_.File("checkpoints");
+  // Where those look who know the cluster's configuration, and who know the job's own.
+  std::set<std::string> journals;
+  for (const Configuration* source : {&options_.configuration, &configuration}) {
+    if (const auto directory = snapshot::JournalDirectory(*source)) journals.insert(*directory);
+  }
+  deps.journals.assign(journals.begin(), journals.end());
   deps.on_ended = [this](const JobId& id) { OnJobEnded(id); };
   deps.random_seed = std::random_device{}();
   return JobMaster::Create(std::move(job), std::move(configuration), std::move(deps));
@@ -335,7 +344,7 @@ void Dispatcher::DisposeSavepoint(const std::string& trigger_id, const std::stri
     return;
   }
   io_->Submit([main = deps_.main, self = self_, path, finish] {
-    const Status disposed = DisposeSnapshot(path);
+    const Status disposed = snapshot::DisposeSnapshot(path);
     main->Post([self, finish, disposed] {
       if (*self != nullptr) finish(**self, disposed);
     });

@@ -11,9 +11,12 @@
 namespace flink::jobmanager {
 namespace {
 
-StatusOr<std::shared_ptr<const CheckpointStorage>> MakeStorage(
-    const SubmittedJob& job, const JobOptions& options, const std::string& private_directory) {
+StatusOr<std::shared_ptr<const CheckpointStorage>> MakeStorage(const SubmittedJob& job,
+                                                               const JobOptions& options,
+                                                               const std::string& private_directory,
+                                                               std::vector<std::string> journals) {
   CheckpointStorage::Options storage;
+  storage.journals = std::move(journals);
   storage.job = job.id;
   storage.is_private = options.checkpoint_directory.empty();
   if (storage.is_private) {
@@ -57,7 +60,7 @@ StatusOr<std::unique_ptr<JobMaster>> JobMaster::Create(SubmittedJob job,
   StatusOr<JobOptions> options = JobOptions::FromConfiguration(configuration);
   if (!options.ok()) return With(options.status(), "the job \"{}\" cannot be run", job.graph.name);
   ASSIGN_OR_RETURN(std::shared_ptr<const CheckpointStorage> storage,
-                   MakeStorage(job, *options, deps.private_checkpoint_directory));
+                   MakeStorage(job, *options, deps.private_checkpoint_directory, deps.journals));
   ASSIGN_OR_RETURN(const CheckpointId next_id, deps.store->NextCheckpointId(job.id));
   ASSIGN_OR_RETURN(std::vector<CompletedCheckpoint> completed, deps.store->Completed(job.id));
 

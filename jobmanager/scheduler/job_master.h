@@ -55,6 +55,8 @@ class JobMaster : private CheckpointDriverHost {
         send;
     /// For checkpoints of jobs that configure no directory.
     std::string private_checkpoint_directory;
+    /// Directories with the journals that note the snapshots of the job.
+    std::vector<std::string> journals;
     /// The job has ended, its executors have gone and its files are settled. Called from a mail of
     /// its own: the callee may destroy the JobMaster.
     std::function<void(const JobId& job)> on_ended;

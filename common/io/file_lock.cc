@@ -1,0 +1,46 @@
+#include "common/io/file_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace flink::io {
+
+StatusOr<FileLock> FileLock::Share(const std::string& path) {
+  FileLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (lock.fd_ < 0) return Unavailable("cannot open {}: {}", path, std::strerror(errno));
+  // Waits for no one but an IsLocked that is looking.
+  int result;
+  do {
+    result = ::flock(lock.fd_, LOCK_SH);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    return Unavailable("cannot lock {}: {}", path, std::strerror(errno));
+  }
+  return lock;
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+FileLock& FileLock::operator=(FileLock&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+FileLock::~FileLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool IsLocked(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return errno != ENOENT;
+  const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) != 0;
+  ::close(fd);
+  return locked;
+}
+
+}  // namespace flink::io

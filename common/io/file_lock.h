@@ -1,0 +1,30 @@
+#pragma once
+
+/// FileLock: tells other processes that its owner lives. The operating system frees it when the
+/// process ends, however it ends.
+
+#include <string>
+
+#include "common/base/status.h"
+
+namespace flink::io {
+
+/// flock(2) on a file. Movable; externally synchronized.
+class FileLock {
+ public:
+  /// Creates the file if need be. Any number of processes may hold a shared lock.
+  static StatusOr<FileLock> Share(const std::string& path);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+/// Whether some process holds a lock on the file. Where that cannot be told (no permission, a file
+/// system without locks) the answer is yes; no file, no lock.
+bool IsLocked(const std::string& path);
+
+}  // namespace flink::io

@@ -1,0 +1,43 @@
+#pragma once
+
+/// Which files belong to which snapshot, and how snapshots are deleted.
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/snapshot/metadata.h"
+
+namespace flink::snapshot {
+
+/// The files that a snapshot names.
+struct SnapshotFiles {
+  /// Local paths.
+  std::set<std::string> paths;
+  /// False when the snapshot has state of a kind that is carried but not interpreted: it may name
+  /// more.
+  bool complete = true;
+};
+SnapshotFiles FilesOf(const LoadedSnapshot& snapshot);
+
+/// The directories with a `_metadata` at most `depth` levels below `directory` (0: itself), sorted.
+/// Does not follow symbolic links, nor look into the directories that checkpoints share. What
+/// cannot be listed is added to `problems` unless that is null.
+std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
+                                       std::vector<Status>* problems);
+
+/// "chk-<n>" and "savepoint-<6 hex>-<12 hex>": names that only a cluster gives to its directories.
+bool IsCheckpointName(std::string_view name);
+bool IsSavepointName(std::string_view name);
+
+/// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
+/// directory unless something that is not of the snapshot is left in it. Shared files of a
+/// checkpoint go when no other snapshot of the same checkpoint directory names them. Metadata that
+/// cannot be read is an error, so that nothing else is deleted by mistake; so is metadata that
+/// cannot be deleted, and the snapshot stays whole. Later errors are logged, and the first is
+/// returned.
+Status DisposeSnapshot(const std::string& pointer);
+
+}  // namespace flink::snapshot

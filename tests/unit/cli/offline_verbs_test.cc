@@ -1,0 +1,235 @@
+// The verbs that need no cluster: savepoint list, prune, inspect, and fsck.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/flink_command.h"
+#include "cli/savepoint_list.h"
+#include "common/io/temp_directory.h"
+#include "tests/unit/common/snapshot_builder.h"
+
+namespace flink::cli {
+namespace {
+
+using snapshot::TestSnapshot;
+using snapshot::WriteTestFile;
+using snapshot::WriteTestSnapshot;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr char kJob[] = "0123456789abcdef0123456789abcdef";
+constexpr char kOtherJob[] = "fedcba9876543210fedcba9876543210";
+constexpr char kUuid[] = "00000000-1111-2222-3333-444444444444";
+
+class OfflineVerbsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // Nobody listens on port 1.
+    WriteTestFile(In("conf/config.yaml"),
+                  "rest.port: 1\nexecution.checkpointing.savepoint-dir: " + In("sp") + "\n");
+  }
+  std::string In(const std::string& path) const { return directory_.File(path); }
+  std::string Savepoint(int number) const {
+    return In(fmt::format("sp/savepoint-012345-00000000000{}", number));
+  }
+  void Write(const std::string& directory, int64_t time_ms, const std::string& job = kJob) {
+    TestSnapshot snapshot;
+    snapshot.directory = directory;
+    snapshot.own_files = {kUuid};
+    snapshot.job = job;
+    snapshot.time_ms = time_ms;
+    WriteTestSnapshot(snapshot);
+  }
+  int Flink(const std::vector<std::string>& arguments) {
+    out_.str("");
+    err_.str("");
+    return FlinkMain(arguments, In("conf"), out_, err_);
+  }
+
+  io::TempDirectory directory_ = io::TempDirectory::Create("offline").value();
+  std::ostringstream out_, err_;
+};
+
+TEST_F(OfflineVerbsTest, ListShowsSavepointsOfAllJobsOrOfOne) {
+  Write(Savepoint(1), 1000);
+  Write(Savepoint(2), 2000, kOtherJob);
+  EXPECT_EQ(Flink({"savepoint", "list"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("file:" + Savepoint(1)));
+  EXPECT_LT(out_.str().find(Savepoint(2)), out_.str().find(Savepoint(1)));
+  EXPECT_EQ(Flink({"savepoint", "list", kJob}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(Savepoint(1)));
+  EXPECT_THAT(out_.str(), Not(HasSubstr(Savepoint(2))));
+}
+
+TEST_F(OfflineVerbsTest, ListPrintsJson) {
+  Write(Savepoint(1), 1000);
+  ASSERT_EQ(Flink({"savepoint", "list", "--json"}), 0) << err_.str();
+  const auto json = nlohmann::json::parse(out_.str());
+  ASSERT_EQ(json.size(), 1u);
+  EXPECT_EQ(json[0]["path"], "file:" + Savepoint(1));
+  EXPECT_EQ(json[0]["job_id"], kJob);
+  EXPECT_EQ(json[0]["time"], 1000);
+  EXPECT_EQ(json[0]["kind"], "savepoint");
+  EXPECT_EQ(json[0]["state_bytes"], 22);
+  EXPECT_EQ(json[0]["parallelism"], 1);
+  EXPECT_EQ(json[0]["operators"], nlohmann::json::array({"Counter"}));
+}
+
+TEST_F(OfflineVerbsTest, ListSearchesTheDirectoryNamedOrConfiguredOnTheCommandLine) {
+  Write(In("a/b/savepoint"), 1000);
+  EXPECT_EQ(Flink({"savepoint", "list"}), 0);
+  EXPECT_EQ(out_.str(), "No snapshots in " + In("sp") + ".\n");
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("a")}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(In("a/b/savepoint")));
+  EXPECT_EQ(Flink({"savepoint", "list", "-Dstate.checkpoints.dir=" + In("a")}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(In("a/b/savepoint")));
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("nowhere")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
+}
+
+TEST_F(OfflineVerbsTest, ListRefusesWhatIsNoJobId) {
+  EXPECT_EQ(Flink({"savepoint", "list", "words"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Cannot parse JobID from \"words\""));
+}
+
+TEST_F(OfflineVerbsTest, TheTableFitsIntoATerminal) {
+  Write(In("s"), 1000);
+  const auto listing = snapshot::ListSnapshotsBelow(directory_.path()).value();
+  for (const size_t width : {size_t{80}, size_t{100}}) {
+    std::istringstream lines(FormatSnapshots(listing.snapshots, width));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), width) << line;
+  }
+  EXPECT_THAT(FormatSnapshots(listing.snapshots, 80), HasSubstr("  file:" + In("s") + "\n"));
+  EXPECT_THAT(FormatSnapshots(listing.snapshots, 0), StartsWith("PATH "));
+}
+
+TEST_F(OfflineVerbsTest, PruneKeepsTheNewestAndLeavesOtherJobsAndCheckpoints) {
+  for (int i = 1; i <= 4; ++i) Write(Savepoint(i), 1000 * i);
+  Write(Savepoint(5), 100, kOtherJob);
+  TestSnapshot checkpoint;
+  checkpoint.directory = In(std::string("sp/") + kJob + "/chk-1");
+  checkpoint.job = kJob;
+  checkpoint.kind = "checkpoint";
+  WriteTestSnapshot(checkpoint);
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "2", kJob}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("Keeping the newest 2 of 4 savepoints, disposing of 2.\n"
+                                    "No JobManager answers, so the files are deleted from here.\n"
+                                    "Savepoint 'file:" +
+                                    Savepoint(1) + "' disposed.\nSavepoint 'file:" + Savepoint(2) +
+                                    "' disposed.\n"));
+  EXPECT_FALSE(io::Exists(Savepoint(1)));
+  EXPECT_FALSE(io::Exists(Savepoint(2)));
+  for (const std::string& kept : {Savepoint(3), Savepoint(4), Savepoint(5), checkpoint.directory}) {
+    EXPECT_TRUE(io::Exists(kept + "/_metadata")) << kept;
+  }
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "2", kJob}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("Keeping the newest 2 of 2 savepoints, disposing of 0."));
+}
+
+TEST_F(OfflineVerbsTest, PruneOfNothingKeptRemovesAll) {
+  Write(Savepoint(1), 1000);
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "0", kJob}), 0) << err_.str();
+  EXPECT_FALSE(io::Exists(Savepoint(1)));
+}
+
+TEST_F(OfflineVerbsTest, PruneNeverGoesByTheDigitsInAName) {
+  TestSnapshot foreign;  // Of Flink: no side file says whose it is.
+  foreign.directory = Savepoint(1);
+  WriteTestSnapshot(foreign);
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "0", kJob}), 1);
+  EXPECT_TRUE(io::Exists(Savepoint(1)));
+}
+
+TEST_F(OfflineVerbsTest, PruneRefusesMistakesAndSaysHowItIsRight) {
+  Write(Savepoint(1), 1000);
+  EXPECT_EQ(Flink({"savepoint", "prune", kJob}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Missing --keep."));
+  for (const char* keep : {"-1", "two", "1.5", "99999999999999999999999"}) {
+    EXPECT_EQ(Flink({"savepoint", "prune", "--keep", keep, kJob}), 1) << keep;
+    EXPECT_THAT(out_.str(), HasSubstr("--keep takes a number from 0.")) << keep;
+  }
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "1"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Missing JobID."));
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "1", kOtherJob}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("No savepoint of job " + std::string(kOtherJob)));
+  EXPECT_TRUE(io::Exists(Savepoint(1)));
+}
+
+TEST_F(OfflineVerbsTest, InspectShowsOperatorsAndSaysWhatCannotBeRead) {
+  Write(Savepoint(1), 1000);
+  EXPECT_EQ(Flink({"savepoint", "inspect", Savepoint(1)}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("Counter, uid count, id "));
+  EXPECT_THAT(out_.str(), HasSubstr("key groups 0-127"));
+  EXPECT_EQ(Flink({"savepoint", "inspect", "--json", Savepoint(1) + "/_metadata"}), 0);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["operators"][0]["uid"], "count");
+  EXPECT_EQ(json["operators"][0]["key_groups"], nlohmann::json::parse("[[0,127]]"));
+}
+
+TEST_F(OfflineVerbsTest, InspectRefusesWhatIsNoSnapshot) {
+  EXPECT_EQ(Flink({"savepoint", "inspect"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Missing path."));
+  EXPECT_EQ(Flink({"savepoint", "inspect", In("conf")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("Cannot find meta data file '_metadata'"));
+  EXPECT_EQ(Flink({"savepoint", "inspect", In("conf/config.yaml")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr(In("conf/config.yaml")));
+  EXPECT_EQ(Flink({"savepoint", "inspect", "hdfs://x/y"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("'hdfs://x/y' is not a valid file URI"));
+}
+
+TEST_F(OfflineVerbsTest, FsckListsThenDeletesThenIsClean) {
+  Write(Savepoint(1), 1000);
+  EXPECT_EQ(Flink({"fsck", In("sp")}), 0) << err_.str();
+  EXPECT_EQ(out_.str(), "No orphans in " + In("sp") + ".\n");
+  WriteTestFile(Savepoint(2) + "/" + kUuid);
+  WriteTestFile(In(std::string("sp/") + kJob + "/shared/" + kUuid + "x"));
+  EXPECT_EQ(Flink({"fsck", "--older-than", "0s", In("sp")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("10  unfinished savepoint  " + Savepoint(2)));
+  EXPECT_EQ(err_.str(),
+            "1 orphan of 10 B in " + In("sp") + "; --delete removes 1 orphan of 10 B.\n");
+  EXPECT_TRUE(io::Exists(Savepoint(2)));
+  EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s", In("sp")}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("Deleted 1 orphan of 10 B."));
+  EXPECT_FALSE(io::Exists(Savepoint(2)));
+  EXPECT_EQ(Flink({"fsck", In("sp")}), 0);
+}
+
+TEST_F(OfflineVerbsTest, FsckKeepsWhatIsYoungerThanTenMinutes) {
+  WriteTestFile(Savepoint(2) + "/" + kUuid);
+  EXPECT_EQ(Flink({"fsck", "--delete", In("sp")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("kept: changed "));
+  EXPECT_TRUE(io::Exists(Savepoint(2)));
+}
+
+TEST_F(OfflineVerbsTest, FsckSaysInJsonWhatItFound) {
+  WriteTestFile(Savepoint(2) + "/" + kUuid);
+  EXPECT_EQ(Flink({"fsck", "--json", "--older-than=0s", In("sp")}), 1);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["orphans"][0]["path"], Savepoint(2));
+  EXPECT_EQ(json["orphans"][0]["bytes"], 10);
+}
+
+TEST_F(OfflineVerbsTest, FsckRefusesMistakes) {
+  EXPECT_EQ(Flink({"fsck"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Missing directory."));
+  EXPECT_EQ(Flink({"fsck", In("nowhere")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
+  EXPECT_EQ(Flink({"fsck", "--older-than", "soon", In("sp")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("--older-than: "));
+}
+
+TEST_F(OfflineVerbsTest, EachHasHelpOfItsOwn) {
+  for (const char* word : {"list", "prune", "inspect"}) {
+    EXPECT_EQ(Flink({"savepoint", word, "--help"}), 0);
+    EXPECT_THAT(out_.str(), HasSubstr("Action \"savepoint " + std::string(word) + "\""));
+  }
+  EXPECT_EQ(Flink({"fsck", "--help"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("The exit code is 0"));
+}
+
+}  // namespace
+}  // namespace flink::cli

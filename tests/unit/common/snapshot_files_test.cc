@@ -1,0 +1,146 @@
+#include "common/snapshot/snapshot_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/io/temp_directory.h"
+#include "tests/unit/common/snapshot_builder.h"
+
+namespace flink::snapshot {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kJob[] = "0123456789abcdef0123456789abcdef";
+constexpr char kOtherJob[] = "fedcba9876543210fedcba9876543210";
+
+class SnapshotFilesTest : public ::testing::Test {
+ protected:
+  std::string In(const std::string& path) const { return directory_.File(path); }
+  std::string Checkpoint(const std::string& job, int id) const {
+    return In(fmt::format("{}/chk-{}", job, id));
+  }
+  std::string Shared(const std::string& job, const std::string& name) const {
+    return In(fmt::format("{}/shared/{}", job, name));
+  }
+  static void Write(const std::string& directory, std::vector<std::string> own,
+                    std::vector<std::string> shared = {}) {
+    TestSnapshot snapshot;
+    snapshot.directory = directory;
+    snapshot.own_files = std::move(own);
+    snapshot.shared_files = std::move(shared);
+    snapshot.job = kJob;
+    WriteTestSnapshot(snapshot);
+  }
+
+  io::TempDirectory directory_ = io::TempDirectory::Create("snapshot-files").value();
+};
+
+// flink-surface §4.7 no. 94
+TEST_F(SnapshotFilesTest, DisposeRemovesTheDirectoryAndFailsTheSecondTime) {
+  const std::string path = In("savepoint-012345-0123456789ab");
+  Write(path, {"a", "b"});
+  EXPECT_TRUE(DisposeSnapshot("file:" + path).ok());
+  EXPECT_FALSE(io::Exists(path));
+  EXPECT_EQ(Message(DisposeSnapshot("file:" + path)),
+            "Cannot find checkpoint or savepoint file/directory 'file:" + path +
+                "' on file system 'file'.");
+}
+
+// flink-surface §4.7 no. 95
+TEST_F(SnapshotFilesTest, DisposeOfOneSavepointLeavesItsNeighbours) {
+  Write(In("savepoint-012345-000000000001"), {"a"});
+  Write(In("savepoint-012345-000000000002"), {"a"});
+  ASSERT_TRUE(DisposeSnapshot(In("savepoint-012345-000000000001") + "/_metadata").ok());
+  EXPECT_FALSE(io::Exists(In("savepoint-012345-000000000001")));
+  EXPECT_TRUE(LoadSnapshot(In("savepoint-012345-000000000002")).ok());
+  EXPECT_TRUE(io::Exists(In("savepoint-012345-000000000002/a")));
+}
+
+// SavepointITCase, testTriggerSavepointAndResumeWithFileBasedCheckpointsAndRelocateBasePath
+TEST_F(SnapshotFilesTest, DisposeOfARenamedSavepointRemovesItsFiles) {
+  Write(In("savepoint-012345-0123456789ab"), {"a"});
+  std::filesystem::rename(In("savepoint-012345-0123456789ab"), In("friday"));
+  ASSERT_TRUE(DisposeSnapshot(In("friday")).ok());
+  EXPECT_FALSE(io::Exists(In("friday")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeLeavesOtherFilesOfADirectoryThatIsTheUsers) {
+  Write(In("friday"), {"a"});
+  WriteTestFile(In("friday/notes.txt"));
+  WriteTestFile(In("friday/photos/1.jpg"));
+  ASSERT_TRUE(DisposeSnapshot(In("friday")).ok());
+  EXPECT_FALSE(io::Exists(In("friday/_metadata")));
+  EXPECT_FALSE(io::Exists(In("friday/a")));
+  EXPECT_TRUE(io::Exists(In("friday/notes.txt")));
+  EXPECT_TRUE(io::Exists(In("friday/photos/1.jpg")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeOfACheckpointRemovesSharedFilesThatNoOtherNames) {
+  Write(Checkpoint(kJob, 1), {"a"}, {Shared(kJob, "1.sst"), Shared(kJob, "both.sst")});
+  Write(Checkpoint(kJob, 2), {"a"}, {Shared(kJob, "both.sst"), Shared(kJob, "2.sst")});
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
+  EXPECT_FALSE(io::Exists(Checkpoint(kJob, 1)));
+  EXPECT_FALSE(io::Exists(Shared(kJob, "1.sst")));
+  EXPECT_TRUE(io::Exists(Shared(kJob, "both.sst")));
+  EXPECT_TRUE(io::Exists(Shared(kJob, "2.sst")));
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 2)).ok());
+  EXPECT_FALSE(io::Exists(Shared(kJob, "both.sst")));
+  EXPECT_FALSE(io::Exists(Shared(kJob, "2.sst")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeKeepsSharedFilesThatAnotherJobNames) {
+  Write(Checkpoint(kJob, 1), {}, {Shared(kJob, "1.sst")});
+  Write(Checkpoint(kOtherJob, 7), {}, {Shared(kJob, "1.sst")});
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeKeepsSharedFilesWhenAnotherSnapshotCannotBeRead) {
+  Write(Checkpoint(kJob, 1), {"a"}, {Shared(kJob, "1.sst")});
+  WriteTestFile(Checkpoint(kJob, 2) + "/_metadata", "damaged");
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
+  EXPECT_FALSE(io::Exists(Checkpoint(kJob, 1)));
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeLeavesSharedFilesOfAnotherDirectory) {
+  Write(Checkpoint(kOtherJob, 1), {}, {Shared(kJob, "1.sst")});
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kOtherJob, 1)).ok());
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeLeavesADirectoryWhoseMetadataCannotBeRead) {
+  WriteTestFile(In("savepoint-012345-0123456789ab/_metadata"), "damaged");
+  const Status status = DisposeSnapshot(In("savepoint-012345-0123456789ab"));
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(Message(status), HasSubstr("is left as it is, because its metadata cannot be read"));
+  EXPECT_TRUE(io::Exists(In("savepoint-012345-0123456789ab/_metadata")));
+}
+
+TEST_F(SnapshotFilesTest, FindsSnapshotsToTheDepthAskedForAndFollowsNoLinks) {
+  Write(In("chk-1"), {});
+  Write(Checkpoint(kJob, 2), {});
+  Write(In("a/b/c/savepoint"), {});
+  ASSERT_EQ(symlink(directory_.path().c_str(), In("a/loop").c_str()), 0);
+  EXPECT_THAT(FindSnapshots(directory_.path(), 2, nullptr),
+              ElementsAre(Checkpoint(kJob, 2), In("chk-1")));
+  EXPECT_THAT(FindSnapshots(directory_.path(), 64, nullptr),
+              ElementsAre(Checkpoint(kJob, 2), In("a/b/c/savepoint"), In("chk-1")));
+}
+
+TEST(SnapshotNameTest, KnowsTheNamesThatClustersGive) {
+  EXPECT_TRUE(IsCheckpointName("chk-17"));
+  EXPECT_FALSE(IsCheckpointName("chk-"));
+  EXPECT_FALSE(IsCheckpointName("chk-1a"));
+  EXPECT_TRUE(IsSavepointName("savepoint-012345-0123456789ab"));
+  EXPECT_FALSE(IsSavepointName("savepoint-012345-0123456789a"));
+  EXPECT_FALSE(IsSavepointName("savepoint-friday-0123456789ab"));
+}
+
+}  // namespace
+}  // namespace flink::snapshot
