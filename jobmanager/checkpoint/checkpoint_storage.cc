@@ -189,6 +189,10 @@ void CheckpointStorage::Unlock(const std::string& directory) const {
 
 void CheckpointStorage::NoteInJournals(const std::string& path) const {
   for (const std::string& journal : options_.journals) {
+    // The checkpoints of jobs are looked for where the journal is.
+    if (path == options_.directory && (path == journal || io::DirectoryName(path) == journal)) {
+      continue;
+    }
     const Status noted = snapshot::AppendToJournal(journal, {options_.job, path});
     if (!noted.ok()) {
       LOG_WARN("\"flink savepoint list\" will not know of {}: {}", path, Message(noted));
