@@ -128,6 +128,12 @@ Status ClusterClient::Submit(std::string graph, std::string library,
   return rest_->PostFiles("/v1/jobs", parts).status();
 }
 
+StatusOr<Json> ClusterClient::PlanRestore(const JobId& job, std::string graph) {
+  std::vector<UploadPart> parts;
+  parts.push_back({"graph", "job.graph", "application/octet-stream", std::move(graph)});
+  return rest_->PostFiles(JobPath(job) + "/restore-plan", parts);
+}
+
 Status ClusterClient::Cancel(const JobId& job) {
   return rest_->Patch(JobPath(job) + "?mode=cancel").status();
 }

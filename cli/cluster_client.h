@@ -53,6 +53,9 @@ class ClusterClient {
   StatusOr<std::vector<Accumulator>> Accumulators(const JobId& job);
   /// `graph`: a serialized pb::graph::v1::JobGraph; `library`: the content of the job library.
   Status Submit(std::string graph, std::string library, const std::string& library_name);
+  /// What the job `graph` (as for Submit) would take over from the running `job`; see
+  /// common/snapshot/restore_plan_json.h.
+  StatusOr<nlohmann::json> PlanRestore(const JobId& job, std::string graph);
   Status Cancel(const JobId& job);
 
   /// Each returns the trigger id. No directory: the cluster's default.

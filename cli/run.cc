@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/dry_run.h"
 #include "cli/packaged_program.h"
 #include "cli/pause.h"
 #include "common/config/options.h"
@@ -165,9 +166,11 @@ Status WaitForEnd(const CommandContext& context, ClusterClient* client, const Jo
 }  // namespace
 
 Status Run(const CommandContext& context) {
+  RETURN_IF_ERROR(CheckDryRunOptions(context));
   ASSIGN_OR_RETURN(SavepointRestoreSettings restore, RestoreSettings(context));
   ASSIGN_OR_RETURN(const PackagedProgram program, LoadProgram(context));
   if (!program.has_job()) return OkStatus();
+  if (context.line.Has("dry-run")) return DryRun(context, program, restore);
   WarnOfMissingUids(program.stream_graph, context.err);
   ASSIGN_OR_RETURN(std::string library, io::ReadFile(program.library_path));
   ASSIGN_OR_RETURN(const pb::graph::v1::JobGraph submission,

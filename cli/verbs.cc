@@ -47,6 +47,13 @@ std::vector<OptionSpec> RunOptions() {
        "If the job is submitted in attached mode, cancel it when the client is terminated "
        "abruptly, "
        "e.g., in response to a user interrupt, such as typing Ctrl + C."},
+      {"", "dry-run", "",
+       "Start nothing: print what the program would take over from the savepoint given by -s, or "
+       "from the running job given by --against, operator by operator. The exit code is 0 when it "
+       "would be restored and 1 when it would be refused."},
+      {"", "against", "jobId",
+       "With --dry-run: match the program with the latest checkpoint of this running job."},
+      {"", "json", "", "With --dry-run: print JSON instead of a table."},
       {"j", "jarfile", "file", "", false, true},
   };
 }

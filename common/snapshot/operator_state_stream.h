@@ -13,6 +13,10 @@
 
 namespace flink::snapshot {
 
+/// The union state in which the head of a chain keeps that the input of the chain has ended. It is
+/// of no operator's own: a snapshot in which an operator has nothing else holds no state of it.
+inline constexpr std::string_view kEndOfInputState = "_end_of_input";
+
 /// One operator state with its elements as encoded bytes. A broadcast state has one element: count
 /// and entries.
 struct OperatorState {

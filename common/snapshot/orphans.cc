@@ -9,6 +9,7 @@
 #include "common/io/file_system.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/side_file.h"
+#include "common/snapshot/snapshot_claim.h"
 #include "common/snapshot/snapshot_files.h"
 
 namespace flink::snapshot {
@@ -35,7 +36,8 @@ bool IsTemporary(std::string_view name) {
 }
 
 bool IsGenerated(const std::string& name) {
-  return IsUuid(name) || IsTemporary(name) || name == kSideFileName || name == kLockFileName;
+  return IsUuid(name) || IsTemporary(name) || name == kSideFileName || name == kLockFileName ||
+         name == kClaimFileName;
 }
 
 class Finder {

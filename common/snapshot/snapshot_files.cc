@@ -7,6 +7,7 @@
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/side_file.h"
+#include "common/snapshot/snapshot_claim.h"
 
 namespace flink::snapshot {
 namespace {
@@ -127,12 +128,15 @@ Status DisposeSnapshot(const std::string& pointer) {
     return With(loaded.status(), "{} is left as it is, because its metadata cannot be read",
                 pointer);
   }
+  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(directory));
+  if (claim.has_value()) return ClaimedBy(*claim, directory);
   const SnapshotFiles files = FilesOf(*loaded);
   std::vector<std::string> doomed = UnsharedFiles(files, directory);
   for (const std::string& path : files.paths) {
     if (IsBelow(path, directory)) doomed.push_back(path);
   }
   doomed.push_back(io::JoinPath(directory, kSideFileName));
+  doomed.push_back(io::JoinPath(directory, kClaimFileName));
   RETURN_IF_ERROR(io::RemoveFile(io::JoinPath(directory, kMetadataFileName)));
   Status first;
   const auto keep_first = [&first](const Status& status) {

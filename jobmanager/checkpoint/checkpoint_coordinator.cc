@@ -146,7 +146,7 @@ void CheckpointCoordinator::On(checkpoint::Restored& e) {
   RestoredCheckpointStats stats;
   stats.id = snapshot.id;
   stats.restore_timestamp_ms = now_ms_;
-  stats.is_savepoint = IsSavepoint(snapshot.kind);
+  stats.is_savepoint = !snapshot.owned();
   stats.external_path = snapshot.external_path;
   statistics_.OnRestored(std::move(stats));
   AddToStore(std::move(snapshot));
@@ -158,7 +158,7 @@ void CheckpointCoordinator::On(checkpoint::RestoredFromStore& e) {
   RestoredCheckpointStats stats;
   stats.id = snapshot->id;
   stats.restore_timestamp_ms = now_ms_;
-  stats.is_savepoint = IsSavepoint(snapshot->kind);
+  stats.is_savepoint = !snapshot->owned();
   stats.external_path = snapshot->external_path;
   statistics_.OnRestored(std::move(stats));
 }

@@ -269,6 +269,13 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
     ASSIGN_OR_RETURN(const CheckpointAck ack, DecodeAck(subtask.state));
     RETURN_IF_ERROR(AddAck(ack, ref.subtask, action.location, relative, operators, checksums));
   }
+  // A subtask that took part without having keyed state must not look like one that is missing.
+  for (const SnapshotOperator& op : description.operators) {
+    if (!op.keyed) continue;
+    for (const auto& [ref, subtask] : action.subtasks) {
+      if (ref.vertex == op.vertex) operators[op.id].subtasks.try_emplace(ref.subtask);
+    }
+  }
   snapshot::CheckpointMetadata metadata;
   metadata.checkpoint_id = action.checkpoint;
   for (const SnapshotOperator& op : description.operators) {

@@ -48,6 +48,7 @@ struct SnapshotOperator {
   JobVertexId vertex;
   int parallelism = 1;
   int max_parallelism = 128;
+  bool keyed = false;
 };
 
 /// All that the metadata of a snapshot is made of besides the acknowledgements.

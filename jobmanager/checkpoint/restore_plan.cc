@@ -1,8 +1,6 @@
 #include "jobmanager/checkpoint/restore_plan.h"
 
 #include <algorithm>
-#include <optional>
-#include <set>
 
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/redistribute.h"
@@ -18,80 +16,10 @@ std::string BytesOf(const OperatorId& id) {
   return std::string(reinterpret_cast<const char*>(id.bytes().data()), id.bytes().size());
 }
 
-// "(uid "count", "Sum")", or nothing when nothing is known.
-std::string Describe(const snapshot::OperatorSnapshot& op, const SideFile& side) {
-  std::string uid = op.uid;
-  std::string name = op.name;
-  const auto found = side.operators.find(op.operator_id);
-  if (found != side.operators.end()) {
-    if (uid.empty()) uid = found->second.uid;
-    if (name.empty()) name = found->second.name;
-  }
-  if (uid.empty() && name.empty()) return {};
-  if (uid.empty()) return fmt::format(" The operator is \"{}\", which had no uid.", name);
-  if (name.empty()) return fmt::format(" The operator has the uid \"{}\".", uid);
-  return fmt::format(" The operator is \"{}\" with the uid \"{}\".", name, uid);
-}
-
-bool HasInFlightRecords(const snapshot::OperatorSnapshot& op) {
-  for (const auto& [index, state] : op.subtasks) {
-    if (!state.input_channel_state.empty() || !state.output_channel_state.empty()) return true;
-  }
-  return false;
-}
-
-void CheckVertex(const graph::JobVertex& vertex, const snapshot::CheckpointMetadata& metadata,
-                 const RestoreOptions& options, const SideFile& side, RestorePlan& plan) {
-  std::optional<int> taken_over;
-  for (const graph::OperatorDescription& op : vertex.operators) {
-    const snapshot::OperatorSnapshot* state = metadata.FindOperator(op.id);
-    if (state == nullptr || (!state->HasState() && !state->fully_finished)) {
-      plan.started_empty.push_back(op.id);
-      continue;
-    }
-    plan.restored.push_back(op.id);
-    if (state->fully_finished) {
-      plan.problems.push_back(fmt::format(
-          "Failed to rollback to checkpoint/savepoint {}. The operator {} had already finished in "
-          "it.{} Restore from "
-          "an older snapshot, or give the operator another uid to run it again from its start.",
-          options.path, op.id.ToHex(), Describe(*state, side)));
-      continue;
-    }
-    if (HasInFlightRecords(*state)) {
-      plan.problems.push_back(
-          fmt::format("Failed to rollback to checkpoint/savepoint {}. It is an unaligned "
-                      "checkpoint: the operator {} has records in "
-                      "flight.{} Take a savepoint of the old job and restore from that.",
-                      options.path, op.id.ToHex(), Describe(*state, side)));
-    }
-    const int old_max = state->max_parallelism;
-    const bool fixed = vertex.max_parallelism_configured || taken_over.has_value();
-    const int new_max = taken_over.value_or(vertex.max_parallelism);
-    if (fixed && old_max != new_max) {
-      plan.problems.push_back(
-          fmt::format("Failed to rollback to checkpoint/savepoint {}. Max parallelism mismatch "
-                      "between checkpoint/savepoint state "
-                      "and new program. Cannot map operator {} with max parallelism {} to new "
-                      "program with max parallelism {}. This "
-                      "indicates that the program has been changed in a non-compatible way after "
-                      "the checkpoint/savepoint.{}",
-                      options.path, op.id.ToHex(), old_max, new_max, Describe(*state, side)));
-      continue;
-    }
-    taken_over = old_max;
-  }
-  const int max_parallelism = taken_over.value_or(vertex.max_parallelism);
-  plan.max_parallelism[vertex.id] = max_parallelism;
-  if (taken_over.has_value() && vertex.parallelism > max_parallelism) {
-    plan.problems.push_back(
-        fmt::format("The state for task {} can not be restored. The maximum parallelism ({}) of "
-                    "the restored state is lower than "
-                    "the configured parallelism ({}). Please reduce the parallelism of the task to "
-                    "be lower or equal to the maximum "
-                    "parallelism. The task is \"{}\".",
-                    vertex.id.ToHex(), max_parallelism, vertex.parallelism, vertex.name));
-  }
+// False for state that nobody takes over or drops knowingly.
+bool IsPlanned(const snapshot::RestorePlan& plan, const OperatorId& id) {
+  return std::any_of(plan.operators.begin(), plan.operators.end(),
+                     [&](const snapshot::RestoredOperator& op) { return op.id == id; });
 }
 
 // The list states of all old subtasks, by subtask; reads every stream once.
@@ -204,40 +132,14 @@ Status RestoreOperator(const snapshot::OperatorSnapshot& op, const std::string& 
 
 }  // namespace
 
-RestorePlan MakeRestorePlan(const snapshot::CheckpointMetadata& metadata,
-                            const graph::JobGraph& graph, const RestoreOptions& options,
-                            const SideFile& side) {
-  RestorePlan plan;
-  plan.checkpoint_id = metadata.checkpoint_id;
-  std::set<OperatorId> known;
-  for (const graph::JobVertex& vertex : graph.vertices) {
-    for (const graph::OperatorDescription& op : vertex.operators) known.insert(op.id);
-    CheckVertex(vertex, metadata, options, side, plan);
-  }
-  for (const snapshot::OperatorSnapshot& op : metadata.operators) {
-    if (known.count(op.operator_id) != 0) continue;
-    plan.skipped.push_back(op.operator_id);
-    if (!op.HasState() || options.allow_non_restored_state) continue;
-    plan.problems.push_back(
-        fmt::format("Failed to rollback to checkpoint/savepoint {}. Cannot map "
-                    "checkpoint/savepoint state for operator {} to the new "
-                    "program, because the operator is not available in the new program. If you "
-                    "want to allow to skip this, you can "
-                    "set the --allowNonRestoredState option on the CLI.{}",
-                    options.path, op.operator_id.ToHex(), Describe(op, side)));
-  }
-  return plan;
-}
-
-Status ProblemsOf(const RestorePlan& plan) {
-  if (plan.problems.empty()) return OkStatus();
-  std::string text;
-  for (const std::string& problem : plan.problems) text += (text.empty() ? "" : "\n") + problem;
-  return FailedPrecondition("{}", text);
-}
-
 StatusOr<RestoredState> LoadRestoredState(const snapshot::LoadedSnapshot& snapshot,
-                                          const graph::JobGraph& graph, const RestorePlan& plan) {
+                                          const graph::JobGraph& graph,
+                                          const snapshot::RestorePlan& plan) {
+  for (const snapshot::OperatorSnapshot& op : snapshot.metadata.operators) {
+    if (snapshot::HasOwnState(op) && !IsPlanned(plan, op.operator_id)) {
+      return Internal("There is no operator for the state {}", op.operator_id.ToHex());
+    }
+  }
   RestoredState result;
   result.checkpoint_id = snapshot.metadata.checkpoint_id;
   for (const graph::JobVertex& vertex : graph.vertices) {

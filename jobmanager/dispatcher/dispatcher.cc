@@ -8,7 +8,9 @@
 
 #include "common/base/logging.h"
 #include "common/config/options.h"
+#include "common/io/file_lock.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/orphans.h"
 #include "common/snapshot/snapshot_files.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "jobmanager/checkpoint/checkpoint_storage.h"
@@ -204,6 +206,9 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   deps.send = [this](const std::string& task_manager_id, pbc::JobManagerMessage message) {
     return task_managers_ != nullptr && task_managers_->Send(task_manager_id, std::move(message));
   };
+  deps.may_claim = [this](const std::string& directory, const JobId& claimant) {
+    return MayClaim(directory, claimant);
+  };
   deps.private_checkpoint_directory = work_directory_.File("checkpoints");
   // Where those look who know the cluster's configuration, and who know the job's own.
   std::set<std::string> journals;
@@ -214,6 +219,69 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   deps.on_ended = [this](const JobId& id) { OnJobEnded(id); };
   deps.random_seed = std::random_device{}();
   return JobMaster::Create(std::move(job), std::move(configuration), std::move(deps));
+}
+
+Status Dispatcher::MayClaim(const std::string& directory, const JobId& claimant) const {
+  for (const auto& [id, job] : jobs_) {
+    if (id == claimant || IsTerminal(job->status())) continue;
+    const bool claimed = job->Claims(directory);
+    if (!claimed && !job->Uses(directory)) continue;
+    return AlreadyExists(
+        "The job was not started: the snapshot {} cannot be claimed, because the job {} (\"{}\") "
+        "{}. "
+        "Cancel that job first, or restore with claim mode NO_CLAIM.",
+        directory, id.ToHex(), job->job().graph.name,
+        claimed ? "has claimed it" : "may still restore from it");
+  }
+  // A checkpoint lies in the directory of its job, which another JobManager may be running.
+  const std::string parent = io::DirectoryName(directory);
+  const StatusOr<JobId> owner = JobId::FromHex(io::BaseName(parent));
+  if (owner.ok() && jobs_.count(*owner) == 0 &&
+      io::IsLocked(io::JoinPath(parent, snapshot::kLockFileName))) {
+    return AlreadyExists(
+        "The job was not started: the checkpoint {} cannot be claimed, because another JobManager "
+        "is running the job {} that took it. Cancel that job first, or restore with claim mode "
+        "NO_CLAIM.",
+        directory, owner->ToHex());
+  }
+  return OkStatus();
+}
+
+void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& graph,
+                             PlanCallback done) {
+  const JobMaster* master = FindRunning(job);
+  if (master == nullptr) {
+    done(NotFound("Could not find Flink job ({})", job.ToHex()));
+    return;
+  }
+  const StatusOr<SubmittedJob> submitted = SubmittedJob::FromProto(graph);
+  if (!submitted.ok()) {
+    done(submitted.status());
+    return;
+  }
+  snapshot::RestoreOptions options;
+  options.path = "of the running job " + job.ToHex();
+  options.allow_non_restored_state = submitted->allow_non_restored_state;
+  const std::string directory = master->LatestCheckpointDirectory();
+  if (directory.empty()) {
+    done(snapshot::MakeRestorePlan(snapshot::DescribeAsSnapshot(master->running_graph()),
+                                   submitted->graph, options));
+    return;
+  }
+  io_->Submit([main = deps_.main, self = self_, directory, options, graph = submitted->graph,
+               done = std::move(done)] {
+    auto plan = std::make_shared<StatusOr<snapshot::RestorePlan>>(snapshot::RestorePlan());
+    const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(directory);
+    if (loaded.ok()) {
+      *plan = snapshot::MakeRestorePlan(loaded->metadata, graph, options,
+                                        snapshot::ReadSideFile(directory));
+    } else {
+      *plan = loaded.status();
+    }
+    main->Post([self, plan, done] {
+      if (*self != nullptr) done(std::move(*plan));
+    });
+  });
 }
 
 void Dispatcher::OnJobEnded(const JobId& id) {

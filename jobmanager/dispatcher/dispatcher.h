@@ -86,6 +86,12 @@ class Dispatcher : public TaskManagerListener {
   using SubmitCallback = std::function<void(StatusOr<JobId>)>;
   void SubmitJob(pb::graph::v1::JobGraph graph, std::string library, SubmitCallback done);
 
+  /// What a job with this graph would take over from `job`: from its latest checkpoint or, when it
+  /// has none yet, from what it keeps. Starts nothing. `done` is called once, on the main thread:
+  /// kNotFound when the job is unknown or has ended.
+  using PlanCallback = std::function<void(StatusOr<snapshot::RestorePlan>)>;
+  void PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& graph, PlanCallback done);
+
   /// kNotFound; kFailedPrecondition when it ended as FINISHED or FAILED, with that word as message.
   Status CancelJob(const JobId& job);
 
@@ -125,6 +131,8 @@ class Dispatcher : public TaskManagerListener {
   Dispatcher(Options options, Deps deps, io::ProcessDirectory work_directory,
              std::unique_ptr<ArtifactStore> artifacts, int64_t store_ms);
 
+  /// See JobMaster::Deps.
+  Status MayClaim(const std::string& directory, const JobId& claimant) const;
   /// A mail that does nothing once the dispatcher is gone.
   Mail Guarded(std::function<void(Dispatcher&)> fn) const;
   void OnLibraryStored(const pb::graph::v1::JobGraph& graph, const Status& stored,

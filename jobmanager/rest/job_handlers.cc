@@ -3,6 +3,8 @@
 #include <charconv>
 #include <limits>
 
+#include "common/snapshot/restore_plan_json.h"
+#include "flink/pb/graph/v1/job_graph.pb.h"
 #include "jobmanager/rest/checkpoint_json.h"
 #include "jobmanager/rest/job_json.h"
 #include "jobmanager/rest/rest_handlers.h"
@@ -42,6 +44,37 @@ RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatche
         404, fmt::format("Could not find checkpointing statistics for checkpoint {}.", id));
   }
   return JsonResponse(CheckpointJson(*checkpoint, true));
+}
+
+RestResponse ShowRestorePlan(const RestRequest&, Dispatcher&, const JobDetails& job) {
+  if (job.restore_plan == nullptr) {
+    return ErrorResponse(404,
+                         fmt::format("Job {} was not started from a snapshot.", job.id.ToHex()));
+  }
+  return JsonResponse(snapshot::ToJson(*job.restore_plan));
+}
+
+// Our own: what a job with the graph in the body would take over from this one.
+RestResponse PlanRestore(const DispatcherGateway& gateway, const RestRequest& request) {
+  JobId id;
+  if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+  pb::graph::v1::JobGraph graph;
+  if (request.files.size() != 1 || !graph.ParseFromString(request.files[0].content)) {
+    return PlainErrorResponse(
+        400, {"The job graph cannot be read: it is not a JobGraph message of this version. Use "
+              "the flink command of the same release as the JobManager."});
+  }
+  return gateway.AskLater([&](Dispatcher& dispatcher, DispatcherGateway::Answer answer) {
+    dispatcher.PlanRestore(
+        id, graph, [answer = std::move(answer)](const StatusOr<snapshot::RestorePlan>& plan) {
+          if (plan.ok()) {
+            answer(JsonResponse(snapshot::ToJson(*plan)));
+          } else {
+            const bool unknown = plan.status().code() == absl::StatusCode::kNotFound;
+            answer(PlainErrorResponse(unknown ? 404 : 400, {Message(plan.status())}));
+          }
+        });
+  });
 }
 
 RestResponse Exceptions(const RestRequest& request, Dispatcher&, const JobDetails& job) {
@@ -121,10 +154,13 @@ void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
   router.Add("GET", "/jobs/:jobid/status", StatusHandler(gateway));
   router.Add("PATCH", "/jobs/:jobid", CancelHandler(gateway));
   router.Add("GET", "/jobs/:jobid/yarn-cancel", CancelHandler(gateway));
+  router.Add("POST", "/jobs/:jobid/restore-plan",
+             [gateway](const RestRequest& request) { return PlanRestore(gateway, request); });
 
   const auto add = [&](const char* path, JobQuestion question) {
     router.Add("GET", std::string("/jobs/:jobid") + path, OfJob(gateway, std::move(question)));
   };
+  add("/restore-plan", ShowRestorePlan);
   add("", [](const RestRequest&, Dispatcher& d, const JobDetails& job) {
     return JsonResponse(JobJson(job, d.clock().NowMs()));
   });

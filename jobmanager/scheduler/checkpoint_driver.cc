@@ -7,6 +7,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/snapshot_claim.h"
 #include "jobmanager/scheduler/submitted_job.h"
 
 namespace flink::jobmanager {
@@ -182,6 +183,13 @@ void CheckpointDriver::OnCoordinatorAck(const pb::cluster::v1::CoordinatorAck& a
   event.op = *op;
   event.state = ack.state();
   Feed(std::move(event));
+}
+
+void CheckpointDriver::RemoveClaim(const std::string& directory) {
+  Delete([directory, job = coordinator_.options().job] {
+    const Status removed = snapshot::RemoveClaim(directory, job);
+    if (!removed.ok()) LOG_WARN("The file of a claim stays: {}", Message(removed));
+  });
 }
 
 void CheckpointDriver::RemoveLeftovers(bool job_ended) {

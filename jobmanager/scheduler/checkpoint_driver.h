@@ -78,6 +78,8 @@ class CheckpointDriver {
   /// writing into them, and the shared files that no checkpoint names. After the end of the job its
   /// directories go, too, when they are empty.
   void RemoveLeftovers(bool job_ended);
+  /// Behind the deletions that were decided before.
+  void RemoveClaim(const std::string& directory);
   /// No file work is under way and the coordinator waits for none.
   bool idle() const { return running_io_ == 0 && deletions_.empty() && !coordinator_.AwaitsIo(); }
 

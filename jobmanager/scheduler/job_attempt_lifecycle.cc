@@ -133,12 +133,14 @@ void JobMaster::LoadState() {
   LOG_INFO("Restoring job {} from checkpoint {} @ {} located at {}.", job_.id.ToHex(), latest->id,
            latest->trigger_timestamp_ms, latest->location);
   deps_.io->Submit([main = deps_.main, self = self_, location = latest->location, id = latest->id,
-                    graph = graph_, number = attempt_->number()] {
+                    graph = graph_, number = attempt_->number(),
+                    allow = job_.allow_non_restored_state] {
     auto loaded = std::make_shared<StatusOr<RestoredState>>(RestoredState{});
     const StatusOr<snapshot::LoadedSnapshot> snapshot = snapshot::LoadSnapshot(location);
     if (snapshot.ok()) {
       // What the job itself wrote maps to it; state it left behind at its start may still be named.
-      const RestorePlan plan = MakeRestorePlan(snapshot->metadata, graph, {location, true});
+      const snapshot::RestorePlan plan = snapshot::MakeRestorePlan(
+          snapshot->metadata, graph, {location, allow, /*is_failover=*/true});
       const Status problems = ProblemsOf(plan);
       *loaded = problems.ok() ? LoadRestoredState(*snapshot, graph, plan)
                               : StatusOr<RestoredState>(problems);
@@ -507,6 +509,7 @@ void JobMaster::KillExecutors() {
   checkpoint::Shutdown shutdown;
   shutdown.status = JobStatus::kSuspended;
   driver_->Feed(shutdown);
+  ReleaseClaim();
 }
 
 void JobMaster::StopAttempt(Next next, int64_t grace_ms) {

@@ -5,12 +5,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/graph/job_graph.h"
+#include "common/snapshot/restore_plan.h"
 #include "jobmanager/scheduler/job_options.h"
 #include "jobmanager/scheduler/states.h"
 
@@ -76,6 +78,7 @@ struct JobDetails {
   std::optional<ExceptionEntry> failure;   ///< Why the job failed; the root exception.
   JobOptions options;
   bool private_checkpoints = false;
+  std::shared_ptr<const snapshot::RestorePlan> restore_plan;  ///< Null: started without state.
 
   int64_t start_ms() const { return timestamps[static_cast<size_t>(JobStatus::kInitializing)]; }
   /// -1 while it runs.

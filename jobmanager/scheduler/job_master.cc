@@ -7,6 +7,7 @@
 #include "common/base/logging.h"
 #include "common/config/options.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/snapshot_claim.h"
 
 namespace flink::jobmanager {
 namespace {
@@ -161,8 +162,8 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
     return With(loaded.status(), "Failed to read the snapshot {}", job.restore_path);
   const SideFile side = ReadSideFile(directory);
   InitialRestore restore;
-  restore.plan = MakeRestorePlan(loaded->metadata, graph,
-                                 {job.restore_path, job.allow_non_restored_state}, side);
+  restore.plan = snapshot::MakeRestorePlan(loaded->metadata, graph,
+                                           {job.restore_path, job.allow_non_restored_state}, side);
   RETURN_IF_ERROR(ProblemsOf(restore.plan));
   ASSIGN_OR_RETURN(restore.state, LoadRestoredState(*loaded, graph, restore.plan));
   restore.snapshot = AsCompleted(*loaded, side, job.claim_mode);
@@ -187,27 +188,64 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
     done(restore.status());
     return;
   }
-  if (restore->has_value()) {
-    InitialRestore& initial = **restore;
-    LOG_INFO("Starting job {} from savepoint {} ({} non restored state).", job_.id.ToHex(),
-             job_.restore_path, job_.allow_non_restored_state ? "allowing" : "not allowing");
-    for (const OperatorId& op : initial.plan.skipped) {
-      LOG_INFO("Skipping savepoint state for operator {}.", op.ToHex());
-    }
-    for (graph::JobVertex& vertex : graph_.vertices) {
-      const auto max = initial.plan.max_parallelism.find(vertex.id);
-      if (max != initial.plan.max_parallelism.end()) vertex.max_parallelism = max->second;
-    }
-    checkpoint::Restored event;
-    event.snapshot = std::move(initial.snapshot);
-    driver_->Feed(std::move(event));
-    PassFailpoint("job.restore-accepted", job_.restore_path);
-    LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
-             driver_->coordinator().next_checkpoint_id());
-    restored_ = std::move(initial.state);
+  if (restore->has_value() && job_.claim_mode == ClaimMode::kClaim && claimed_.empty()) {
+    ClaimSnapshot(*std::move(restore), done);
+    return;
   }
+  if (restore->has_value()) TakeOver(**std::move(restore));
   TransitionTo(JobStatus::kCreated);
   done(OkStatus());
+}
+
+void JobMaster::ClaimSnapshot(std::optional<InitialRestore> restore,
+                              const std::function<void(Status)>& done) {
+  const std::string directory = restore->snapshot.location;
+  const Status allowed = deps_.may_claim ? deps_.may_claim(directory, job_.id) : OkStatus();
+  if (!allowed.ok()) {
+    OnInitialized(allowed, done);
+    return;
+  }
+  // From here on no other job of this JobManager gets it; the file keeps those of others away.
+  claimed_ = directory;
+  auto shared = std::make_shared<std::optional<InitialRestore>>(std::move(restore));
+  deps_.io->Submit([main = deps_.main, self = self_, directory, id = job_.id,
+                    name = job_.graph.name, shared, done] {
+    auto claimed =
+        std::make_shared<StatusOr<io::FileLock>>(snapshot::ClaimSnapshot(directory, id, name));
+    main->Post([self, claimed, shared, done] {
+      if (*self == nullptr) return;
+      JobMaster& master = **self;
+      if (claimed->ok()) {
+        master.claim_lock_ = *std::move(*claimed);
+        master.OnInitialized(std::move(*shared), done);
+      } else {
+        master.OnInitialized(
+            With(claimed->status(), "The job \"{}\" was not started", master.job_.graph.name),
+            done);
+      }
+    });
+  });
+}
+
+void JobMaster::TakeOver(InitialRestore initial) {
+  LOG_INFO("Starting job {} from savepoint {} ({} non restored state).", job_.id.ToHex(),
+           job_.restore_path, job_.allow_non_restored_state ? "allowing" : "not allowing");
+  for (const snapshot::RestoredOperator& op : initial.plan.operators) {
+    if (op.verdict != snapshot::RestoreVerdict::kDropped) continue;
+    LOG_INFO("Skipping savepoint state for operator {}.", op.id.ToHex());
+  }
+  for (graph::JobVertex& vertex : graph_.vertices) {
+    const auto max = initial.plan.max_parallelism.find(vertex.id);
+    if (max != initial.plan.max_parallelism.end()) vertex.max_parallelism = max->second;
+  }
+  restore_plan_ = std::make_shared<const snapshot::RestorePlan>(std::move(initial.plan));
+  checkpoint::Restored event;
+  event.snapshot = std::move(initial.snapshot);
+  driver_->Feed(std::move(event));
+  PassFailpoint("job.restore-accepted", job_.restore_path);
+  LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
+           driver_->coordinator().next_checkpoint_id());
+  restored_ = std::move(initial.state);
 }
 
 void JobMaster::ReleaseReservation() {
@@ -306,6 +344,11 @@ bool JobMaster::Uses(const std::string& directory) const {
   return false;
 }
 
+std::string JobMaster::LatestCheckpointDirectory() const {
+  const CompletedCheckpoint* latest = driver_->coordinator().LatestRestorable();
+  return latest == nullptr ? std::string() : latest->location;
+}
+
 // ---- The end ------------------------------------------------------------------------------------
 
 void JobMaster::End(JobStatus status) {
@@ -321,7 +364,16 @@ void JobMaster::End(JobStatus status) {
   checkpoint::Shutdown shutdown;
   shutdown.status = status;
   driver_->Feed(shutdown);
+  ReleaseClaim();
   ReportEnded();
+}
+
+void JobMaster::ReleaseClaim() {
+  if (claimed_.empty()) return;
+  // At once: whoever sees that the job has ended may claim the snapshot.
+  claim_lock_.reset();
+  driver_->RemoveClaim(claimed_);
+  claimed_.clear();
 }
 
 void JobMaster::ReportEnded() {
@@ -357,6 +409,7 @@ JobDetails JobMaster::Details() const {
   details.failure = failure_;
   details.options = options_;
   details.private_checkpoints = storage_->is_private();
+  details.restore_plan = restore_plan_;
   return details;
 }
 
@@ -373,6 +426,7 @@ SnapshotDescription JobMaster::DescribeSnapshot() const {
       described.vertex = vertex.id;
       described.parallelism = vertex.parallelism;
       described.max_parallelism = vertex.max_parallelism;
+      described.keyed = op.keyed;
       description.operators.push_back(std::move(described));
     }
   }

@@ -14,6 +14,7 @@
 #include "common/concurrency/mailbox.h"
 #include "common/concurrency/worker_pool.h"
 #include "common/config/configuration.h"
+#include "common/io/file_lock.h"
 #include "flink/pb/cluster/v1/cluster.pb.h"
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 #include "jobmanager/checkpoint/job_store.h"
@@ -53,6 +54,9 @@ class JobMaster : private CheckpointDriverHost {
     std::function<bool(const std::string& task_manager_id,
                        pb::cluster::v1::JobManagerMessage message)>
         send;
+    /// Why a job must not claim the snapshot in `directory`: another job of this JobManager claimed
+    /// it or may still restore from it.
+    std::function<Status(const std::string& directory, const JobId& claimant)> may_claim;
     /// For checkpoints of jobs that configure no directory.
     std::string private_checkpoint_directory;
     /// Directories with the journals that note the snapshots of the job.
@@ -104,6 +108,14 @@ class JobMaster : private CheckpointDriverHost {
   }
   /// True when a snapshot at `directory` may still be needed by this job.
   bool Uses(const std::string& directory) const;
+  /// True when this job claimed the snapshot at `directory` and has not ended.
+  bool Claims(const std::string& directory) const { return claimed_ == directory; }
+  /// What this job took over at its start; null when it started without state.
+  const std::shared_ptr<const snapshot::RestorePlan>& restore_plan() const { return restore_plan_; }
+  /// The picture to match another program against: the latest checkpoint's directory, or nothing
+  /// when there is none yet; and the graph that is running.
+  std::string LatestCheckpointDirectory() const;
+  const graph::JobGraph& running_graph() const { return graph_; }
 
  private:
   enum class Phase {
@@ -123,7 +135,7 @@ class JobMaster : private CheckpointDriverHost {
     std::string task_manager_id;
   };
   struct InitialRestore {
-    RestorePlan plan;
+    snapshot::RestorePlan plan;
     RestoredState state;
     CompletedCheckpoint snapshot;
   };
@@ -144,11 +156,15 @@ class JobMaster : private CheckpointDriverHost {
   void TransitionTo(JobStatus to);
   void OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
                      const std::function<void(Status)>& done);
+  void ClaimSnapshot(std::optional<InitialRestore> restore,
+                     const std::function<void(Status)>& done);
+  void TakeOver(InitialRestore initial);
   static StatusOr<std::optional<InitialRestore>> PrepareOnPool(const CheckpointStorage& storage,
                                                                const SubmittedJob& job,
                                                                const graph::JobGraph& graph);
   void ReleaseReservation();
   void End(JobStatus status);
+  void ReleaseClaim();
   void ReportEnded();
   std::string StoppingFailedMessage(const std::string& savepoint, const std::string& cause) const;
   void AnswerStop(const Status& failure);
@@ -202,6 +218,9 @@ class JobMaster : private CheckpointDriverHost {
   std::vector<SlotShare> reserved_;
   std::optional<RestoredState> restored_;  // Of the current attempt; absent: starts empty.
   bool state_loaded_ = false;
+  std::shared_ptr<const snapshot::RestorePlan> restore_plan_;
+  std::string claimed_;  // Directory of the snapshot that is claimed; empty: none.
+  std::optional<io::FileLock> claim_lock_;
   std::unique_ptr<JobAttempt> attempt_;
   bool deployed_ = false;
   bool end_of_data_reported_ = false;

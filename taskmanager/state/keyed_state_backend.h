@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,12 @@
 #include "flink/keyed_state_store.h"
 
 namespace flink::taskmanager {
+
+/// The program and the restored snapshot disagree about the type of a state: no restart helps.
+class StateTypeError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 enum class SnapshotFormat { kNative, kCanonical };
 

@@ -111,9 +111,13 @@ RocksDbKeyedStateBackend::~RocksDbKeyedStateBackend() {
   IgnoreError(io::RemoveAll(options_.directory), "the owner of the work directory removes it, too");
 }
 
+std::string RocksDbKeyedStateBackend::WithOperator(const std::string& what) const {
+  return "keyed state of operator \"" + options_.operator_name + "\" (" + options_.operator_id +
+         "): " + what;
+}
+
 void RocksDbKeyedStateBackend::Throw(const std::string& what) const {
-  throw std::runtime_error("keyed state of operator \"" + options_.operator_name + "\" (" +
-                           options_.operator_id + "): " + what);
+  throw std::runtime_error(WithOperator(what));
 }
 
 void RocksDbKeyedStateBackend::ThrowIfFailed() const {
@@ -132,11 +136,12 @@ snapshot::StateMetaInfo RocksDbKeyedStateBackend::InfoOf(const StateDescription&
 void RocksDbKeyedStateBackend::CheckKeyType(const StateDescription& description) {
   if (key_serializer_.empty()) key_serializer_ = description.key_snapshot;
   if (key_serializer_ == description.key_snapshot) return;
-  Throw("state \"" + description.name + "\" has keys of type " +
-        TypeNameOfSnapshot(description.key_snapshot) + ", but the state that exists has " +
-        TypeNameOfSnapshot(key_serializer_) +
-        ". Restore with the old key type, or give the operator another uid and start with "
-        "--allowNonRestoredState.");
+  throw StateTypeError(
+      WithOperator("state \"" + description.name + "\" has keys of type " +
+                   TypeNameOfSnapshot(description.key_snapshot) +
+                   ", but the state that exists has " + TypeNameOfSnapshot(key_serializer_) +
+                   ". Restore with the old key type, or give the operator another uid and start "
+                   "with --allowNonRestoredState."));
 }
 
 void RocksDbKeyedStateBackend::CheckSameState(const State& restored,
@@ -151,10 +156,12 @@ void RocksDbKeyedStateBackend::CheckSameState(const State& restored,
           wanted.Option(snapshot::kKeyedStateTypeOption)) {
     return;
   }
-  Throw("state \"" + description.name + "\" is stored as " +
-        Describe(restored.info, key_serializer_) + ", but the job declares it as " +
-        Describe(wanted, description.key_snapshot) +
-        ". Restore with the old type, or give the state another name.");
+  throw StateTypeError(WithOperator("state \"" + description.name + "\" is stored as " +
+                                    Describe(restored.info, key_serializer_) +
+                                    ", but the job declares it as " +
+                                    Describe(wanted, description.key_snapshot) +
+                                    ". Restore with the old type, or give the state another "
+                                    "name."));
 }
 
 int RocksDbKeyedStateBackend::RegisterState(const StateDescription& description) {

@@ -98,6 +98,7 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   Status Open();
 
   // The task's side.
+  std::string WithOperator(const std::string& what) const;
   [[noreturn]] void Throw(const std::string& what) const;
   void ThrowIfFailed() const;
   snapshot::StateMetaInfo InfoOf(const StateDescription& description) const;

@@ -73,6 +73,9 @@ void Task::FailWithCurrentException() {
   } catch (const DecodeError& e) {
     user_error_ = false;
     what = e.what();
+  } catch (const StateTypeError& e) {
+    what = e.what();
+    retryable_ = false;
   } catch (const std::exception& e) {
     what = e.what();
   } catch (...) {
@@ -354,7 +357,7 @@ void Task::ReportFailure() {
   changed.set_state("FAILED");
   changed.set_message(failure_);
   changed.set_user_error(user_error_);
-  changed.set_retryable(true);
+  changed.set_retryable(retryable_);
   Report(std::move(message));
 }
 

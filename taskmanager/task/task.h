@@ -125,6 +125,7 @@ class Task final : private ChainHost {
   End end_ = End::kNone;
   std::string failure_;
   bool user_error_ = false;
+  bool retryable_ = true;
 
   struct Input {
     WatermarkValve valve;

@@ -5,13 +5,12 @@
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
+#include "common/snapshot/operator_state_stream.h"
 #include "flink/type_serializer.h"
 #include "taskmanager/task/task.h"
 
 namespace flink::taskmanager {
 namespace {
-
-constexpr char kEndOfInputState[] = "_end_of_input";
 
 int64_t ToMs(std::chrono::steady_clock::duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -23,14 +22,17 @@ int64_t ToMs(std::chrono::steady_clock::duration d) {
 OperatorListState Task::EndOfInputMark() const {
   BufferWriter out;
   out.Put<int32_t>(deployment_.parallelism);
-  return {kEndOfInputState, true, TypeSerializer<int32_t>::Snapshot(), {out.TakeString()}};
+  return {std::string(snapshot::kEndOfInputState),
+          true,
+          TypeSerializer<int32_t>::Snapshot(),
+          {out.TakeString()}};
 }
 
 /// True when the restored snapshot stands behind the end of input of all subtasks: the hooks have
 /// run, and what they emitted is part of the snapshot.
 bool Task::RestoredBehindEndOfInput() const {
   for (const auto& list : deployment_.operators[0].restore.list_states()) {
-    if (list.name() != kEndOfInputState || list.elements().empty()) continue;
+    if (list.name() != snapshot::kEndOfInputState || list.elements().empty()) continue;
     BufferReader in(list.elements(0));
     return list.elements_size() >= in.Get<int32_t>();
   }

@@ -18,6 +18,7 @@ using ::testing::SizeIs;
 
 using RestoreTest = LifecycleTest;
 
+// flink-surface §4.4 no. 67, 68
 TEST_F(RestoreTest, AChangedProgramIsRefusedByNameAndGoesWithAllowNonRestoredState) {
   const std::string job = RunningJob({});
   const std::string path = TakeSavepoint(job);
@@ -40,6 +41,7 @@ TEST_F(RestoreTest, AChangedProgramIsRefusedByNameAndGoesWithAllowNonRestoredSta
   EXPECT_TRUE(cluster_->WaitForJobState(*allowed, "FINISHED")) << cluster_->Logs();
 }
 
+// flink-surface §4.6 no. 86, 87, 88
 TEST_F(RestoreTest, AnotherMaxParallelismAndTooMuchParallelismAreRefused) {
   const std::string job = RunningJob({"-Dpipeline.max-parallelism=2"});
   const std::string path = TakeSavepoint(job);
@@ -64,6 +66,7 @@ TEST_F(RestoreTest, AnotherMaxParallelismAndTooMuchParallelismAreRefused) {
   EXPECT_EQ(CheckCounts({Dir("out"), Dir("two")}, kCount), "");
 }
 
+// flink-surface §4.4 no. 61
 TEST_F(RestoreTest, AJobKilledBeforeItsFirstCheckpointFallsBackToItsSavepoint) {
   const std::string job = RunningJob(Checkpoints("1 h"));
   const std::string path = TakeSavepoint(job);
@@ -88,6 +91,7 @@ TEST_F(RestoreTest, AJobKilledBeforeItsFirstCheckpointFallsBackToItsSavepoint) {
   EXPECT_TRUE(fs::exists(path + "/_metadata"));
 }
 
+// flink-surface §4.4 no. 62
 TEST_F(RestoreTest, AfterItsFirstCheckpointARestoredJobNeedsItsSavepointNoMore) {
   const std::string job = RunningJob(Checkpoints("1 h"));
   const std::string path = TakeSavepoint(job);

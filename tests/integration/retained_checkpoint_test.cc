@@ -12,6 +12,7 @@ namespace flink::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
@@ -27,6 +28,10 @@ TEST_F(RetainedCheckpointTest, CheckpointPrintsItsIdAndFullSaysSo) {
       "command.\n";
   EXPECT_EQ(first.out, Recorded(begin + "Checkpoint 1" + end, job));
   EXPECT_THAT(Entries(Dir("chk/") + job, "chk-"), ElementsAre("chk-1"));
+  // flink-surface §4.3 no. 51
+  EXPECT_THAT(cluster_->Logs(), ContainsRegex("Completed checkpoint 1 for job " + job +
+                                              " \\([0-9]+ bytes, checkpointDuration=[0-9]+ ms, "
+                                              "finalizationTime=[0-9]+ ms\\)\\."));
   const CommandResult full = cluster_->Flink({"checkpoint", "--full", job});
   EXPECT_EQ(full.exit_code, 0) << full.err << cluster_->Logs();
   EXPECT_EQ(full.out, Recorded(begin + "Checkpoint(FULL) 2" + end, job));
@@ -34,6 +39,7 @@ TEST_F(RetainedCheckpointTest, CheckpointPrintsItsIdAndFullSaysSo) {
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");
 }
 
+// flink-surface §4.3 no. 45, 46, §4.4 no. 59
 TEST_F(RetainedCheckpointTest, ARetainedCheckpointSurvivesCancelAndRestores) {
   const std::string job = RunningJob(
       Checkpoints("100 ms") + Words{"-p", "2",
@@ -59,6 +65,7 @@ TEST_F(RetainedCheckpointTest, ARetainedCheckpointSurvivesCancelAndRestores) {
                 "Cannot find meta data file '_metadata' in directory '" + directory + "'");
 }
 
+// flink-surface §4.4 no. 64, 65
 TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
   const std::string job = RunningJob(
       Checkpoints("100 ms") + Words{"-Dexecution.checkpointing.externalized-checkpoint-retention="
@@ -78,6 +85,7 @@ TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
   EXPECT_EQ(FilesBelow(Dir("chk")), "");
 }
 
+// flink-surface §4.3 no. 36, 43, 45
 TEST_F(RetainedCheckpointTest, CancelLeavesAsManyCheckpointsAsAreRetainedAndNoneWhenNoneIs) {
   for (const bool retain : {true, false}) {
     const std::string job = RunningJob(

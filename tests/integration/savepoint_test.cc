@@ -45,6 +45,7 @@ TEST_F(SavepointTest, SavepointPrintsItsPathAndTheJobGoesOn) {
   EXPECT_TRUE(WaitFor([&] { return RecordsRead(job) > before; }));
 }
 
+// flink-surface §4.2 no. 30, §4.4 no. 58
 TEST_F(SavepointTest, AMovedSavepointRestoresByDirectoryAndFileWithAndWithoutScheme) {
   const std::string job = RunningJob({"-p", "2"});
   const std::string path = TakeSavepoint(job);
@@ -61,6 +62,7 @@ TEST_F(SavepointTest, AMovedSavepointRestoresByDirectoryAndFileWithAndWithoutSch
   }
 }
 
+// flink-surface §4.4 no. 62
 TEST_F(SavepointTest, TwoJobsRestoreOneSavepointAtOnce) {
   const std::string job = RunningJob(Checkpoints("1 h"));
   const std::string path = TakeSavepoint(job);

@@ -135,7 +135,7 @@ TEST(JobGraphBuilderTest, TheMaximumParallelismIsDerivedUnlessItIsSet) {
             std::string::npos);
 }
 
-TEST(JobGraphBuilderTest, MistakesAreRefused) {
+TEST(JobGraphBuilderTest, MistakesAreRefused) {  // flink-surface §4.6 no. 91
   StreamExecutionEnvironment env;
   EXPECT_NE(ErrorOf(env).find("has no operators"), std::string::npos);
   const auto source = env.FromSequence(1, 9).Uid("x");

@@ -45,7 +45,7 @@ TEST(KeyGroup, HashIsNeverNegative) {
   }
 }
 
-TEST(KeyGroup, RangesAreFlinks) {
+TEST(KeyGroup, RangesAreFlinks) {  // flink-surface §4.6 no. 89
   EXPECT_EQ(RangeForOperator(128, 3, 0), (KeyGroupRange{0, 42}));
   EXPECT_EQ(RangeForOperator(128, 3, 1), (KeyGroupRange{43, 85}));
   EXPECT_EQ(RangeForOperator(128, 3, 2), (KeyGroupRange{86, 127}));
@@ -76,7 +76,7 @@ TEST(KeyGroup, EveryGroupBelongsToTheSubtaskWhoseRangeHoldsIt) {
   }
 }
 
-TEST(KeyGroup, DefaultMaxParallelismLeavesRoomToGrow) {
+TEST(KeyGroup, DefaultMaxParallelismLeavesRoomToGrow) {  // flink-surface §4.6 no. 89
   EXPECT_EQ(DefaultMaxParallelism(1), 128);
   EXPECT_EQ(DefaultMaxParallelism(85), 128);
   EXPECT_EQ(DefaultMaxParallelism(86), 256);

@@ -9,7 +9,7 @@
 namespace flink {
 namespace {
 
-TEST(OperatorId, OfAUidIsFlinksHash) {
+TEST(OperatorId, OfAUidIsFlinksHash) {  // flink-surface §4.6 no. 90
   const std::vector<std::pair<std::string, std::string>> vectors = {
       {"a", "897859f6655555855a890e51483ab5e6"},
       {"source", "e5a72f353fc1e6bbf3bd96a41384998c"},
@@ -19,7 +19,7 @@ TEST(OperatorId, OfAUidIsFlinksHash) {
   for (const auto& v : vectors) EXPECT_EQ(OperatorIdFromUid(v.first).ToHex(), v.second) << v.first;
 }
 
-TEST(OperatorId, WithoutUidIsFlinksGeneratedHash) {
+TEST(OperatorId, WithoutUidIsFlinksGeneratedHash) {  // flink-surface §4.6 no. 90
   const OperatorId one = OperatorIdFromUid("CheckpointingTimelyStatefulOperator1");
   const OperatorId two = OperatorIdFromUid("CheckpointingTimelyStatefulOperator2");
   EXPECT_EQ(GeneratedOperatorId(6, 0, {&one, 1}).ToHex(), "330bf7ad4176e7c36829a4bf9459db07");

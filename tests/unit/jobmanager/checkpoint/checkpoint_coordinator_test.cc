@@ -73,7 +73,7 @@ TEST(CheckpointCoordinatorTest, MetadataIsPersistedAfterEveryAcknowledgement) {
   EXPECT_EQ(persist[0].subtasks.at(H::Subtasks()[0]).state, "state");
 }
 
-// Rule 37.
+// flink-surface §4.3 no. 37
 TEST(CheckpointCoordinatorTest, ACheckpointIsStoredBeforeTheOldOneIsDropped) {
   H h;
   h.Run();
@@ -108,7 +108,7 @@ TEST(CheckpointCoordinatorTest, CompletionIsNotifiedOnlyAfterTheMetadataIsPersis
   EXPECT_EQ(answers[0].checkpoint, 1);
 }
 
-// Rule 36.
+// flink-surface §4.3 no. 36
 TEST(CheckpointCoordinatorTest, NumRetainedCheckpointsAreKept) {
   CheckpointCoordinatorOptions options;
   options.num_retained = 3;
@@ -121,7 +121,7 @@ TEST(CheckpointCoordinatorTest, NumRetainedCheckpointsAreKept) {
   EXPECT_EQ(h.Retained(), (std::vector<CheckpointId>{3, 4, 5}));
 }
 
-// Rules 39, 40 and 42.
+// flink-surface §4.3 no. 39, 40, 42
 TEST(CheckpointCoordinatorTest, ASavepointIsNeitherStoredNorNotifiedNorDiscarded) {
   H h;
   h.Run();
@@ -140,7 +140,7 @@ TEST(CheckpointCoordinatorTest, ASavepointIsNeitherStoredNorNotifiedNorDiscarded
   for (const auto& d : h.All<checkpoint::DiscardCheckpoint>()) EXPECT_EQ(d.checkpoint.id, 2);
 }
 
-// Rules 13 and 14.
+// flink-surface §4.1 no. 13, 14
 TEST(CheckpointCoordinatorTest, SavepointsAndCheckpointsShareOneStrictlyIncreasingCounter) {
   H h;
   h.Run();
@@ -168,7 +168,7 @@ TEST(CheckpointCoordinatorTest, TheCounterContinuesFromTheJobStore) {
   EXPECT_EQ(h.Started(), 42);
 }
 
-// Rule 41.
+// flink-surface §4.3 no. 41
 TEST(CheckpointCoordinatorTest, CompletingACheckpointSubsumesOlderPendingOnesButNoSavepoint) {
   CheckpointCoordinatorOptions options;
   options.max_concurrent = 3;
@@ -193,7 +193,7 @@ TEST(CheckpointCoordinatorTest, CompletingACheckpointSubsumesOlderPendingOnesBut
   EXPECT_EQ(h.Retained(), std::vector<CheckpointId>{3});
 }
 
-// Rule 40.
+// flink-surface §4.3 no. 40
 TEST(CheckpointCoordinatorTest, CompletingASavepointLeavesOlderPendingCheckpointsAlone) {
   H h;
   h.Run();
@@ -207,7 +207,7 @@ TEST(CheckpointCoordinatorTest, CompletingASavepointLeavesOlderPendingCheckpoint
   EXPECT_EQ(h.Retained(), std::vector<CheckpointId>{1});
 }
 
-// Rule 50.
+// flink-surface §4.3 no. 50
 TEST(CheckpointCoordinatorTest, LateAndUnknownAcknowledgementsAreDiscarded) {
   H h;
   h.Run();
@@ -235,7 +235,7 @@ TEST(CheckpointCoordinatorTest, AnAcknowledgementOfAnUnknownSubtaskIsDiscarded) 
   EXPECT_EQ(h.Get<checkpoint::DiscardSnapshot>().size(), 1u);
 }
 
-// Rule 50.
+// flink-surface §4.3 no. 50
 TEST(CheckpointCoordinatorTest, ARepeatedAcknowledgementDoesNothing) {
   H h;
   h.Run();
@@ -264,7 +264,7 @@ TEST(CheckpointCoordinatorTest, AcknowledgementsOfAnEarlierJobManagerDestroyNoth
   EXPECT_TRUE(h.actions.empty());
 }
 
-// Rules 60, 61 and 71.
+// flink-surface §4.4 no. 60, 61, 71
 TEST(CheckpointCoordinatorTest, TheRestoredSnapshotIsStoredAndTheNextIdFollowsIt) {
   H h;
   checkpoint::Restored restored;
@@ -283,13 +283,13 @@ TEST(CheckpointCoordinatorTest, TheRestoredSnapshotIsStoredAndTheNextIdFollowsIt
   h.Manual(1);
   EXPECT_EQ(h.Started(), 18);
   h.Finish(18);
-  // Rules 38 and 62: it leaves the store, its files stay.
+  // flink-surface §4.3 no. 38, §4.4 no. 62: it leaves the store, its files stay.
   EXPECT_EQ(h.Get<checkpoint::RemoveCompleted>()[0].checkpoint, 17);
   EXPECT_TRUE(h.Get<checkpoint::DiscardCheckpoint>().empty());
   EXPECT_EQ(h.Retained(), std::vector<CheckpointId>{18});
 }
 
-// Rule 64.
+// flink-surface §4.4 no. 64
 TEST(CheckpointCoordinatorTest, AClaimedSnapshotIsDeletedOnceSubsumed) {
   H h;
   checkpoint::Restored restored;
@@ -304,7 +304,7 @@ TEST(CheckpointCoordinatorTest, AClaimedSnapshotIsDeletedOnceSubsumed) {
   EXPECT_EQ(h.Get<checkpoint::DiscardCheckpoint>()[0].checkpoint.id, 3);
 }
 
-// Rules 62 and 63.
+// flink-surface §4.4 no. 62, 63
 TEST(CheckpointCoordinatorTest, TheFirstCheckpointAfterNoClaimIsFullTheNextOnesAreNot) {
   CheckpointCoordinatorOptions options;
   options.incremental = true;
@@ -329,7 +329,7 @@ TEST(CheckpointCoordinatorTest, TheFirstCheckpointAfterNoClaimIsFullTheNextOnesA
   EXPECT_EQ(h.Get<checkpoint::TriggerSources>()[0].options.base, 5);
 }
 
-// Rules 22 and 30.
+// flink-surface §4.1 no. 22, §4.2 no. 30
 TEST(CheckpointCoordinatorTest, FullCheckpointsAndSavepointsReuseNoFile) {
   CheckpointCoordinatorOptions options;
   options.incremental = true;
@@ -390,7 +390,7 @@ TEST(CheckpointCoordinatorTest, FilesOfThePendingAttemptsBaseOutliveItsSubsumpti
   EXPECT_EQ(h.Get<checkpoint::DeleteFiles>()[0].files, std::vector<std::string>{"b"});
 }
 
-// Rule 66.
+// flink-surface §4.4 no. 66
 TEST(CheckpointCoordinatorTest, FilesOfALegacySnapshotAreNeverDeletedEvenWhenBuiltUpon) {
   CheckpointCoordinatorOptions options;
   options.incremental = true;
@@ -431,7 +431,7 @@ TEST(CheckpointCoordinatorTest, RecoveredCheckpointsAreRestorableAndSubsumedByTh
   EXPECT_EQ(h.Retained(), std::vector<CheckpointId>{8});
 }
 
-// Rules 43 to 47.
+// flink-surface §4.3 no. 43, 44, 45, 46, 47
 TEST(CheckpointCoordinatorTest, RetentionDecidesWhatTheEndOfTheJobDeletes) {
   struct Case {
     CheckpointRetention retention;
@@ -467,7 +467,7 @@ TEST(CheckpointCoordinatorTest, RetentionDecidesWhatTheEndOfTheJobDeletes) {
   }
 }
 
-// Rule 81.
+// flink-surface §4.6 no. 81
 TEST(CheckpointCoordinatorTest, SavepointsAreAlignedEvenWhenCheckpointsAreNot) {
   CheckpointCoordinatorOptions options;
   options.unaligned = true;

@@ -14,7 +14,7 @@ CheckpointCoordinatorOptions Tolerating(int failures) {
   return options;
 }
 
-// Rule 54.
+// flink-surface §4.3 no. 54
 TEST(CheckpointFailuresTest, DeclineFromOneTaskAbortsTheCheckpointAndFailsTheJobByDefault) {
   H h;
   h.Run();
@@ -34,7 +34,7 @@ TEST(CheckpointFailuresTest, DeclineFromOneTaskAbortsTheCheckpointAndFailsTheJob
   EXPECT_EQ(fail[0].subtask, (SubtaskRef{H::Sink(), 1}));
 }
 
-// Rule 53.
+// flink-surface §4.3 no. 53
 TEST(CheckpointFailuresTest, OnlyTheCountedReasonsCount) {
   for (int i = 0; i < kCheckpointFailureReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);
@@ -50,7 +50,7 @@ TEST(CheckpointFailuresTest, OnlyTheCountedReasonsCount) {
   }
 }
 
-// Rule 53.
+// flink-surface §4.3 no. 53
 TEST(CheckpointFailuresTest, TolerableFailuresAreConsecutive) {
   H h(Tolerating(1));
   h.Run();
@@ -81,7 +81,7 @@ TEST(CheckpointFailuresTest, AnyNumberOfFailuresCanBeTolerated) {
   EXPECT_TRUE(h.All<checkpoint::FailJob>().empty());
 }
 
-// Rule 52.
+// flink-surface §4.3 no. 52
 TEST(CheckpointFailuresTest, ACheckpointExpiresAfterTheTimeout) {
   H h(Tolerating(0));
   h.Run();
@@ -96,7 +96,7 @@ TEST(CheckpointFailuresTest, ACheckpointExpiresAfterTheTimeout) {
   EXPECT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
 }
 
-// Rules 52 and 55.
+// flink-surface §4.3 no. 52, 55
 TEST(CheckpointFailuresTest, AnExpiredSavepointDoesNotFailTheJob) {
   H h;
   h.Run();
@@ -107,7 +107,7 @@ TEST(CheckpointFailuresTest, AnExpiredSavepointDoesNotFailTheJob) {
   EXPECT_TRUE(h.Get<checkpoint::FailJob>().empty());
 }
 
-// Rule 55.
+// flink-surface §4.3 no. 55
 TEST(CheckpointFailuresTest, JobManagerSideFailuresOfSavepointsNeverFailTheJob) {
   H h;
   h.Run();
@@ -121,7 +121,7 @@ TEST(CheckpointFailuresTest, JobManagerSideFailuresOfSavepointsNeverFailTheJob) 
   EXPECT_TRUE(h.All<checkpoint::FailJob>().empty());
 }
 
-// Rule 55.
+// flink-surface §4.3 no. 55
 TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
   H h(Tolerating(-1));
   h.Run();
@@ -133,7 +133,7 @@ TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
             "disk full. Failure reason: Checkpoint was declined.");
 }
 
-// Rule 55.
+// flink-surface §4.3 no. 55
 TEST(CheckpointFailuresTest, ATasksFailureOfAnIntermediateSavepointCountsLikeACheckpoint) {
   H h(Tolerating(1));
   h.Run();
@@ -172,7 +172,7 @@ TEST(CheckpointFailuresTest, AFailedPersistDiscardsTheDirectoryAndNotifiesNobody
   EXPECT_FALSE(h.coordinator.AwaitsIo());
 }
 
-// Rule 23.
+// flink-surface §4.1 no. 23
 TEST(CheckpointFailuresTest, LeavingRunningAbortsPendingAndQueuedRequests) {
   H h(H::Periodic(1000));
   h.Run();
@@ -190,7 +190,7 @@ TEST(CheckpointFailuresTest, LeavingRunningAbortsPendingAndQueuedRequests) {
   EXPECT_TRUE(h.actions.empty());
 }
 
-// Rule 24.
+// flink-surface §4.1 no. 24
 TEST(CheckpointFailuresTest, ShutdownAbortsEverything) {
   H h(H::Periodic(1000));
   h.Run();

@@ -7,7 +7,7 @@ namespace {
 
 using H = CoordinatorHarness;
 
-// Rule 20.
+// flink-surface §4.1 no. 20
 TEST(CheckpointRequestsTest, TheFirstPeriodicCheckpointFollowsTheGivenDelay) {
   H h(H::Periodic(1000));
   EXPECT_FALSE(h.coordinator.NextWakeup());
@@ -43,7 +43,7 @@ TEST(CheckpointRequestsTest, PeriodicCheckpointsKeepTheirRate) {
   EXPECT_EQ(h.coordinator.NextWakeup(), H::kStart + 6000);
 }
 
-// Rule 9.
+// flink-surface §4.1 no. 9
 TEST(CheckpointRequestsTest, SavepointsWorkWithoutPeriodicCheckpoints) {
   H h;
   h.Run();
@@ -53,7 +53,7 @@ TEST(CheckpointRequestsTest, SavepointsWorkWithoutPeriodicCheckpoints) {
   EXPECT_TRUE(h.Get<checkpoint::CompleteRequest>()[0].ok);
 }
 
-// Rule 10.
+// flink-surface §4.1 no. 10
 TEST(CheckpointRequestsTest, RequestsOfAJobThatIsNotRunningFail) {
   H h;
   h.Savepoint(1);
@@ -88,7 +88,7 @@ TEST(CheckpointRequestsTest, AtMostMaxConcurrentCheckpointsArePending) {
   EXPECT_EQ(h.Started(), 3);
 }
 
-// Rule 16.
+// flink-surface §4.1 no. 16
 TEST(CheckpointRequestsTest, ASavepointIgnoresTheLimitUnlessCheckpointsAreUnaligned) {
   for (const bool unaligned : {false, true}) {
     CheckpointCoordinatorOptions options;
@@ -117,7 +117,7 @@ TEST(CheckpointRequestsTest, OneAttemptAtATimeIsOnItsWayToTheSources) {
   EXPECT_EQ(h.Started(), 2);
 }
 
-// Rule 15.
+// flink-surface §4.1 no. 15
 TEST(CheckpointRequestsTest, SavepointsStartBeforeManualBeforePeriodicCheckpoints) {
   H h(H::Periodic(1000));
   h.Run();
@@ -148,7 +148,7 @@ TEST(CheckpointRequestsTest, SavepointsStartBeforeManualBeforePeriodicCheckpoint
   EXPECT_TRUE(h.Get<checkpoint::CompleteRequest>().empty());
 }
 
-// Rules 17 and 18.
+// flink-surface §4.1 no. 17, 18
 TEST(CheckpointRequestsTest, MinPauseDelaysPeriodicCheckpointsOnly) {
   CheckpointCoordinatorOptions options = H::Periodic(1000);
   options.min_pause_ms = 800;
@@ -183,7 +183,7 @@ TEST(CheckpointRequestsTest, AnIntervalShorterThanMinPauseIsStretched) {
   EXPECT_EQ(h.coordinator.NextWakeup(), H::kStart + 5000);
 }
 
-// Rule 19.
+// flink-surface §4.1 no. 19
 TEST(CheckpointRequestsTest, AFullQueueEvictsThePeriodicRequestAndThenRefuses) {
   CheckpointCoordinatorOptions options = H::Periodic(1000);
   options.max_queued_requests = 3;
@@ -204,7 +204,7 @@ TEST(CheckpointRequestsTest, AFullQueueEvictsThePeriodicRequestAndThenRefuses) {
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].checkpoint, 0);
 }
 
-// Rules 23 and 72.
+// flink-surface §4.1 no. 23, §4.5 no. 72
 TEST(CheckpointRequestsTest, AStopAbortsWhatIsPendingOrQueuedAndStopsTheSchedule) {
   H h(H::Periodic(1000));
   h.Run();
@@ -236,7 +236,7 @@ TEST(CheckpointRequestsTest, AStopAbortsWhatIsPendingOrQueuedAndStopsTheSchedule
   EXPECT_EQ(h.Started(), 0);
 }
 
-// Rule 74.
+// flink-surface §4.5 no. 74
 TEST(CheckpointRequestsTest, AFailedStopResumesTheScheduleAndTheJobGoesOn) {
   H h(H::Periodic(1000));
   h.Run();
@@ -252,7 +252,7 @@ TEST(CheckpointRequestsTest, AFailedStopResumesTheScheduleAndTheJobGoesOn) {
   EXPECT_EQ(h.Started(), 3);
 }
 
-// Rule 77.
+// flink-surface §4.5 no. 77
 TEST(CheckpointRequestsTest, CancelWithSavepointCancelsOnlyAfterTheSavepointSucceeded) {
   H h(H::Periodic(1000));
   h.Run();

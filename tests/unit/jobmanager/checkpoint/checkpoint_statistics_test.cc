@@ -7,7 +7,7 @@ namespace {
 
 using H = CoordinatorHarness;
 
-// Rule 57.
+// flink-surface §4.3 no. 57
 TEST(CheckpointStatisticsTest, CountsAndLatestIncludeSavepoints) {
   CheckpointCoordinatorOptions options;
   options.tolerable_failures = 5;

@@ -29,7 +29,7 @@ TEST(CompletedCheckpointStoreTest, TheOldestIsSubsumedOnOverflow) {
   EXPECT_EQ(store.Find(1), nullptr);
 }
 
-// Rule 38.
+// flink-surface §4.3 no. 38
 TEST(CompletedCheckpointStoreTest, TheLatestCheckpointThatIsNoSavepointIsKept) {
   CompletedCheckpointStore store(1);
   store.Add(Make(1));
@@ -42,6 +42,18 @@ TEST(CompletedCheckpointStoreTest, AtLeastOneCheckpointIsRetained) {
   CompletedCheckpointStore store(0);
   store.Add(Make(1));
   EXPECT_EQ(store.size(), 1u);
+}
+
+// flink-surface §4.3 no. 47
+TEST(CompletedCheckpointStoreTest, SuspensionReleasesEverythingAndDeletesNothing) {
+  for (const auto retention :
+       {CheckpointRetention::kNoExternalized, CheckpointRetention::kDeleteOnCancellation,
+        CheckpointRetention::kRetainOnCancellation}) {
+    CompletedCheckpointStore store(3);
+    store.Add(Make(1));
+    EXPECT_TRUE(store.Shutdown(JobStatus::kSuspended, retention).empty());
+    EXPECT_EQ(store.size(), 0u);
+  }
 }
 
 TEST(CompletedCheckpointStoreTest, OwnershipFollowsTheClaimMode) {

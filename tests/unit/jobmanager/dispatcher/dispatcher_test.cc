@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "common/io/file_system.h"
@@ -135,6 +136,10 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
   Parse(http_->Patch(JobPath().c_str()), 202);
   EXPECT_EQ(Get(JobPath() + "/execution-result")["job-execution-result"]["application-status"],
             "CANCELED");
+  // flink-surface §4.3 no. 48
+  std::promise<size_t> recorded;
+  main_.Post([&] { recorded.set_value(store_.Jobs().value().size()); });
+  EXPECT_EQ(recorded.get_future().get(), 0u);
 
   const std::string disposal =
       Post("/savepoint-disposal", Json{{"savepoint-path", location}}.dump(), 200)["request-id"];
@@ -177,6 +182,7 @@ TEST_F(DispatcherTest, TooFewSlotsAreOneReadableSentence) {
   EXPECT_EQ(Get(JobPath() + "/status")["status"], "FAILED");
 }
 
+// flink-surface §4.4 no. 59
 TEST_F(DispatcherTest, MissingSnapshotIsRefusedWithFlinksText) {
   pb::graph::v1::JobGraph graph = TestGraph(2);
   graph.mutable_restore()->set_path("/nowhere");

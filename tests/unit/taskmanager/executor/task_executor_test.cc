@@ -323,7 +323,7 @@ TEST_F(TaskExecutorTest, AnAbortedStopLetsTheJobGoOn) {
   while (seen_->produced.load() == before) std::this_thread::yield();
 }
 
-TEST_F(TaskExecutorTest, IntermediateSavepointsAreNeverNotified) {
+TEST_F(TaskExecutorTest, IntermediateSavepointsAreNeverNotified) {  // flink-surface §4.3 no. 40
   ExecutorCluster cluster(NumbersJob(kEndless, 1).job(), 1);
   cluster.StartAndRun();
   cluster.Trigger(1, pb::SnapshotTarget::KIND_SAVEPOINT);

@@ -301,7 +301,7 @@ TEST_F(TaskStateTest, ACheckpointOfAUnionGoesOnWhenOneSideHasEnded) {
   }
 }
 
-TEST_F(TaskStateTest, AnOperatorThatThrowsInItsSnapshotFailsItsTask) {
+TEST_F(TaskStateTest, AnOperatorThatThrowsInItsSnapshotFailsItsTask) {  // flink-surface §4.3 no. 56
   tally_->snapshot_throws = true;
   ExecutorCluster cluster(TwoSourcesJob(kEndless, 1), 1);
   cluster.StartAndRun();

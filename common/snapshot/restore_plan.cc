@@ -1,0 +1,286 @@
+#include "common/snapshot/restore_plan.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "common/snapshot/operator_state_stream.h"
+#include "flink/key_group.h"
+
+namespace flink::snapshot {
+namespace {
+
+constexpr char kFailed[] = "Failed to rollback to checkpoint/savepoint";
+
+bool HasKeyedState(const SubtaskState& state) {
+  return !std::holds_alternative<std::monostate>(state.managed_keyed_state);
+}
+
+bool HasInFlightRecords(const OperatorSnapshot& op) {
+  for (const auto& [index, state] : op.subtasks) {
+    if (!state.input_channel_state.empty() || !state.output_channel_state.empty()) return true;
+  }
+  return false;
+}
+
+int64_t BytesOf(const OperatorSnapshot& op) {
+  int64_t bytes = StreamSize(op.coordinator_state);
+  for (const auto& [index, state] : op.subtasks) bytes += StateSize(state);
+  return bytes;
+}
+
+std::string RangesText(const std::vector<KeyGroupRange>& ranges) {
+  std::string text;
+  for (const KeyGroupRange& range : ranges) {
+    text += text.empty() ? "" : ", ";
+    text += range.size() == 1 ? std::to_string(range.start)
+                              : fmt::format("{} to {}", range.start, range.end);
+  }
+  return text;
+}
+
+class Planner {
+ public:
+  Planner(const CheckpointMetadata& metadata, const RestoreOptions& options, const SideFile& side)
+      : metadata_(metadata), options_(options), side_(side) {
+    plan_.path = options.path;
+    plan_.checkpoint_id = metadata.checkpoint_id;
+  }
+
+  RestorePlan Plan(const graph::JobGraph& graph) {
+    std::set<OperatorId> known;
+    for (const graph::JobVertex& vertex : graph.vertices) {
+      for (const graph::OperatorDescription& op : vertex.operators) known.insert(op.id);
+      AddVertex(vertex);
+    }
+    for (const OperatorSnapshot& op : metadata_.operators) {
+      if (known.count(op.operator_id) == 0 && HasOwnState(op)) Drop(op);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void AddVertex(const graph::JobVertex& vertex) {
+    std::optional<int> taken_over;
+    for (const graph::OperatorDescription& op : vertex.operators) {
+      const OperatorSnapshot* old = metadata_.FindOperator(op.id);
+      RestoredOperator entry;
+      entry.verdict = old == nullptr ? RestoreVerdict::kNew : RestoreVerdict::kMatched;
+      entry.id = op.id;
+      entry.uid = op.uid;
+      entry.name = op.name;
+      entry.parallelism = vertex.parallelism;
+      entry.max_parallelism = vertex.max_parallelism;
+      if (old != nullptr) {
+        entry.state_bytes = BytesOf(*old);
+        entry.old_parallelism = old->parallelism;
+      }
+      const size_t problems = plan_.problems.size();
+      if (old != nullptr && (HasOwnState(*old) || old->fully_finished)) {
+        entry.max_parallelism = old->max_parallelism;
+        if (CheckOperator(op, *old)) CheckMaxParallelism(vertex, *old, &taken_over);
+      }
+      if (plan_.problems.size() != problems) entry.verdict = RestoreVerdict::kIncompatible;
+      plan_.operators.push_back(std::move(entry));
+    }
+    const int max_parallelism = taken_over.value_or(vertex.max_parallelism);
+    plan_.max_parallelism[vertex.id] = max_parallelism;
+    if (taken_over.has_value() && vertex.parallelism > max_parallelism) {
+      Refuse(
+          "The state for task {} can not be restored. The maximum parallelism ({}) of the restored "
+          "state is lower than the configured parallelism ({}). Please reduce the parallelism of "
+          "the task to be lower or equal to the maximum parallelism. The task is \"{}\"; it can "
+          "run with a parallelism of at most {}.",
+          vertex.id.ToHex(), max_parallelism, vertex.parallelism, vertex.name, max_parallelism);
+      for (RestoredOperator& entry : plan_.operators) {
+        for (const graph::OperatorDescription& op : vertex.operators) {
+          if (entry.id == op.id && entry.old_parallelism != 0) {
+            entry.verdict = RestoreVerdict::kIncompatible;
+          }
+        }
+      }
+    }
+  }
+
+  // False when nothing of the operator can be used, whatever its maximum parallelism is.
+  bool CheckOperator(const graph::OperatorDescription& op, const OperatorSnapshot& old) {
+    if (old.fully_finished) {
+      Refuse(
+          "{} {}. The operator {} had already finished in it.{} Restore from an older snapshot, "
+          "or give the operator another uid to run it again from its start.",
+          kFailed, options_.path, op.id.ToHex(), Describe(old));
+      return false;
+    }
+    if (HasInFlightRecords(old)) {
+      Refuse(
+          "{} {}. It is an unaligned checkpoint: the operator {} has records in flight.{} Take "
+          "a savepoint of the old job and restore from that.",
+          kFailed, options_.path, op.id.ToHex(), Describe(old));
+    }
+    const std::vector<KeyGroupRange> missing = MissingKeyGroups(old);
+    if (!missing.empty() && !options_.allow_non_restored_state) {
+      Refuse(
+          "{} {}. It is incomplete: the operator {} has no state for the key groups {} in it.{} "
+          "Restore from another snapshot. (A job of Apache Flink whose subtasks ask for state "
+          "with their first record only writes none for a subtask without records; if that is "
+          "the reason, --allowNonRestoredState starts these key groups empty.)",
+          kFailed, options_.path, op.id.ToHex(), RangesText(missing), Describe(old));
+    }
+    return true;
+  }
+
+  void CheckMaxParallelism(const graph::JobVertex& vertex, const OperatorSnapshot& old,
+                           std::optional<int>* taken_over) {
+    const int old_max = old.max_parallelism;
+    const bool fixed = vertex.max_parallelism_configured || taken_over->has_value();
+    const int new_max = taken_over->value_or(vertex.max_parallelism);
+    if (!fixed || old_max == new_max) {
+      *taken_over = old_max;
+      return;
+    }
+    // Apache Flink says so, too, instead of the path.
+    Refuse(
+        "{} Checkpoint Metadata. Max parallelism mismatch between checkpoint/savepoint state "
+        "and new program. Cannot map operator {} with max parallelism {} to new program with "
+        "max parallelism {}. This indicates that the program has been changed in a "
+        "non-compatible way after the checkpoint/savepoint.{} {} would restore with a maximum "
+        "parallelism of {}: set that, or none.",
+        kFailed, old.operator_id.ToHex(), old_max, new_max, Describe(old), options_.path, old_max);
+  }
+
+  void Drop(const OperatorSnapshot& op) {
+    RestoredOperator entry;
+    entry.verdict = RestoreVerdict::kDropped;
+    entry.id = op.operator_id;
+    std::tie(entry.name, entry.uid) = NameAndUid(op);
+    entry.state_bytes = BytesOf(op);
+    entry.old_parallelism = op.parallelism;
+    entry.max_parallelism = op.max_parallelism;
+    if (!options_.allow_non_restored_state && !options_.is_failover) {
+      Refuse(
+          "{} {}. Cannot map checkpoint/savepoint state for operator {} to the new program, "
+          "because the operator is not available in the new program. If you want to allow to "
+          "skip this, you can set the --allowNonRestoredState option on the CLI.{} Its {} bytes "
+          "of state would then be dropped.",
+          kFailed, options_.path, op.operator_id.ToHex(), Describe(op), entry.state_bytes);
+    }
+    plan_.operators.push_back(std::move(entry));
+  }
+
+  std::pair<std::string, std::string> NameAndUid(const OperatorSnapshot& op) const {
+    std::pair<std::string, std::string> result{op.name, op.uid};
+    const auto found = side_.operators.find(op.operator_id);
+    if (found == side_.operators.end()) return result;
+    if (result.first.empty()) result.first = found->second.name;
+    if (result.second.empty()) result.second = found->second.uid;
+    return result;
+  }
+
+  // A sentence with a blank in front, or nothing when nothing is known.
+  std::string Describe(const OperatorSnapshot& op) const {
+    const auto [name, uid] = NameAndUid(op);
+    if (uid.empty() && name.empty()) return {};
+    if (uid.empty()) return fmt::format(" The operator is \"{}\", which had no uid.", name);
+    if (name.empty()) return fmt::format(" The operator has the uid \"{}\".", uid);
+    return fmt::format(" The operator is \"{}\" with the uid \"{}\".", name, uid);
+  }
+
+  template <class... A>
+  void Refuse(fmt::format_string<A...> text, A&&... arguments) {
+    plan_.problems.push_back(fmt::format(text, std::forward<A>(arguments)...));
+  }
+
+  const CheckpointMetadata& metadata_;
+  const RestoreOptions& options_;
+  const SideFile& side_;
+  RestorePlan plan_;
+};
+
+}  // namespace
+
+const char* NameOf(RestoreVerdict verdict) {
+  switch (verdict) {
+    case RestoreVerdict::kMatched:
+      return "matched";
+    case RestoreVerdict::kNew:
+      return "new";
+    case RestoreVerdict::kDropped:
+      return "dropped";
+    case RestoreVerdict::kIncompatible:
+      break;
+  }
+  return "incompatible";
+}
+
+RestorePlan MakeRestorePlan(const CheckpointMetadata& metadata, const graph::JobGraph& graph,
+                            const RestoreOptions& options, const SideFile& side) {
+  return Planner(metadata, options, side).Plan(graph);
+}
+
+Status ProblemsOf(const RestorePlan& plan) {
+  if (plan.problems.empty()) return OkStatus();
+  std::string text;
+  for (const std::string& problem : plan.problems) text += (text.empty() ? "" : "\n") + problem;
+  return FailedPrecondition("{}", text);
+}
+
+CheckpointMetadata DescribeAsSnapshot(const graph::JobGraph& graph) {
+  CheckpointMetadata metadata;
+  for (const graph::JobVertex& vertex : graph.vertices) {
+    for (const graph::OperatorDescription& op : vertex.operators) {
+      OperatorSnapshot entry;
+      entry.operator_id = op.id;
+      entry.name = op.name;
+      entry.uid = op.uid;
+      entry.parallelism = vertex.parallelism;
+      entry.max_parallelism = vertex.max_parallelism;
+      if (op.stateful) entry.coordinator_state = InlineHandle{"running", ""};
+      metadata.operators.push_back(std::move(entry));
+    }
+  }
+  return metadata;
+}
+
+bool HasOwnState(const OperatorSnapshot& op) {
+  if (op.coordinator_state.index() != 0) return true;
+  return std::any_of(op.subtasks.begin(), op.subtasks.end(), [](const auto& entry) {
+    SubtaskState state = entry.second;
+    if (state.managed_operator_state.has_value()) {
+      const auto& lists = state.managed_operator_state->states;
+      const bool only_mark = std::all_of(
+          lists.begin(), lists.end(),
+          [](const OperatorStateOffsets& list) { return list.name == kEndOfInputState; });
+      if (only_mark) state.managed_operator_state.reset();
+    }
+    state.finished = false;
+    return !state.empty();
+  });
+}
+
+std::vector<KeyGroupRange> MissingKeyGroups(const OperatorSnapshot& op) {
+  const bool keyed = std::any_of(op.subtasks.begin(), op.subtasks.end(),
+                                 [](const auto& entry) { return HasKeyedState(entry.second); });
+  if (!keyed || op.parallelism < 1 || op.max_parallelism < op.parallelism) return {};
+  std::vector<KeyGroupRange> missing;
+  for (int i = 0; i < op.parallelism; ++i) {
+    const KeyGroupRange wanted = RangeForOperator(op.max_parallelism, op.parallelism, i);
+    const auto found = op.subtasks.find(i);
+    if (found == op.subtasks.end()) {
+      missing.push_back(wanted);
+      continue;
+    }
+    if (!HasKeyedState(found->second)) continue;
+    const KeyGroupRange there = KeyGroupsOf(found->second.managed_keyed_state).Intersect(wanted);
+    if (there.empty()) {
+      missing.push_back(wanted);
+      continue;
+    }
+    if (there.start > wanted.start) missing.push_back({wanted.start, there.start - 1});
+    if (there.end < wanted.end) missing.push_back({there.end + 1, wanted.end});
+  }
+  return missing;
+}
+
+}  // namespace flink::snapshot

@@ -1,0 +1,41 @@
+#pragma once
+
+/// The claim on a snapshot: a file in its directory that says which job owns it (claim mode CLAIM)
+/// and may delete it, so that no second job, of this cluster or of another one that shares the
+/// directory, claims it as well. Its process holds a lock on the file: a claim ends when the job
+/// gives it up, when the snapshot is deleted, or when the process ends, however it ends. On a file
+/// system without locks it stands until somebody deletes the file.
+
+#include <optional>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+#include "common/io/file_lock.h"
+
+namespace flink::snapshot {
+
+inline constexpr const char* kClaimFileName = "_flink_cpp_claim.json";
+
+struct SnapshotClaim {
+  JobId job;
+  std::string job_name;
+  std::string host;
+  int64_t process = 0;
+};
+
+/// The claim that stands on the snapshot in `directory`. kFailedPrecondition naming the file when
+/// it cannot be read.
+StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory);
+
+/// Claims the snapshot for a job of this process, durably, for as long as the lock is held.
+/// kAlreadyExists naming the holder and what to do when a claim stands.
+StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& job,
+                                     const std::string& job_name);
+/// Removes the file of a claim of this job whose lock was given up, if it is there.
+Status RemoveClaim(const std::string& directory, const JobId& job);
+
+/// Why a snapshot with this claim cannot be claimed or deleted, and what to do: kAlreadyExists.
+Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory);
+
+}  // namespace flink::snapshot
