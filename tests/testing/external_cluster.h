@@ -44,8 +44,8 @@ class ExternalCluster {
   struct Options {
     int task_managers = 1;
     int slots = 2;  ///< Of each TaskManager.
-    std::map<std::string, std::string> configuration;
-    std::map<std::string, std::string> environment;  ///< Of the scripts and what they start.
+    std::map<std::string, std::string> configuration = {};
+    std::map<std::string, std::string> environment = {};  ///< Of the scripts and what they start.
   };
 
   /// Makes the copy and runs start-cluster.sh; returns when all TaskManagers are registered.
