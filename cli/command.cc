@@ -26,17 +26,12 @@ StatusOr<JobId> ParseJobId(const std::string& text) {
 
 StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
   const std::optional<std::string> typed = line.Value("type");
-  if (!typed.has_value()) return SavepointFormat::kNative;
+  if (!typed.has_value()) return SavepointFormat::kCanonical;
   std::string name = *typed;
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (name == "CANONICAL") return SavepointFormat::kCanonical;
   if (name == "NATIVE") return SavepointFormat::kNative;
-  if (name == "CANONICAL") {
-    return FailedPrecondition(
-        "Savepoints of type canonical are not available in this version: use --type native, which "
-        "is "
-        "the default here.");
-  }
   return FailedPrecondition(
       "Could not parse \"{}\" as the type of a savepoint. Expected one of: [CANONICAL, NATIVE]",
       *typed);

@@ -45,7 +45,7 @@ bool IsUsageError(const Status& status);
 /// A usage error unless `text` is 32 hexadecimal digits.
 StatusOr<JobId> ParseJobId(const std::string& text);
 
-/// The value of -type; native when absent. Canonical is refused.
+/// The value of -type in any case; canonical when absent.
 StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line);
 
 /// Puts what failed before why it failed. That there is no cluster needs no such introduction.

@@ -6,10 +6,10 @@ namespace flink::cli {
 namespace {
 
 constexpr std::string_view kTypeHelp =
-    "Describes the binary format in which a savepoint should be taken. Supported options: [native "
-    "(default) - a specific format for the chosen state backend]. The format canonical is refused "
-    "by "
-    "this version.";
+    "Describes the binary format in which a savepoint should be taken. Supported options: "
+    "[canonical - a common format for all state backends, allow for changing state backends, "
+    "native = a specific format for the chosen state backend, might be faster to take and restore "
+    "from.";
 constexpr std::string_view kDetachedHelp =
     "Triggering savepoint in detached mode, client and JobManager are decoupled, return the "
     "savepoint "

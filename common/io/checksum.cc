@@ -6,19 +6,32 @@
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 namespace flink::io {
 
 uint64_t Checksum64(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
+struct Checksum64Stream::State {
+  XXH3_state_t* state = XXH3_createState();
+  ~State() { XXH3_freeState(state); }
+};
+
+Checksum64Stream::Checksum64Stream() : state_(std::make_unique<State>()) {
+  XXH3_64bits_reset(state_->state);
+}
+Checksum64Stream::~Checksum64Stream() = default;
+
+void Checksum64Stream::Update(std::string_view bytes) {
+  XXH3_64bits_update(state_->state, bytes.data(), bytes.size());
+}
+
+uint64_t Checksum64Stream::Digest() const { return XXH3_64bits_digest(state_->state); }
+
 StatusOr<uint64_t> Checksum64OfFile(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return NotFound("cannot open {}: {}", path, std::strerror(errno));
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                        XXH3_freeState);
-  XXH3_64bits_reset(state.get());
+  Checksum64Stream checksum;
   std::vector<char> buffer(1 << 20);
   while (true) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
@@ -29,10 +42,10 @@ StatusOr<uint64_t> Checksum64OfFile(const std::string& path) {
       return Unavailable("cannot read {}: {}", path, std::strerror(error));
     }
     if (n == 0) break;
-    XXH3_64bits_update(state.get(), buffer.data(), static_cast<size_t>(n));
+    checksum.Update({buffer.data(), static_cast<size_t>(n)});
   }
   ::close(fd);
-  return XXH3_64bits_digest(state.get());
+  return checksum.Digest();
 }
 
 }  // namespace flink::io

@@ -17,8 +17,10 @@ constexpr int32_t kNestedVersion = 1;
 constexpr int64_t kOptionalMapMagic = 0x000004F2C69A3D70;
 constexpr int kMaxDepth = 64;
 
-/// Reads one versioned snapshot; the result is the name of its type.
-StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth);
+/// Reads one versioned snapshot; the result is the name of its type. Its class, and those nested in
+/// it, go to `classes` unless that is null.
+StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
+                                    std::vector<std::string>* classes);
 
 enum class OuterBody { kNone, kClassName, kInt, kBool };
 
@@ -85,7 +87,8 @@ std::string Generic(std::string_view type, const std::vector<std::string>& argum
   return name + '>';
 }
 
-StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composite, int depth) {
+StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composite, int depth,
+                                    std::vector<std::string>* classes) {
   RETURN_IF_ERROR(reader.ExpectI32(kCompositeMagic, "magic number of a composite serializer"));
   ASSIGN_OR_RETURN(const int32_t outer_version, reader.ReadI32("version of a serializer"));
   std::string outer_class;
@@ -109,7 +112,7 @@ StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composi
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of nested serializers", 6));
   std::vector<std::string> nested;
   for (int32_t i = 0; i < n; ++i) {
-    ASSIGN_OR_RETURN(std::string type, ReadVersioned(reader, depth + 1));
+    ASSIGN_OR_RETURN(std::string type, ReadVersioned(reader, depth + 1, classes));
     nested.push_back(std::move(type));
   }
   if (composite.type == "Array" && nested.size() == 1) return nested[0] + "[]";
@@ -139,12 +142,13 @@ Status ReadOptionalMap(JavaReader& reader, const Visit& visit) {
 }
 
 /// Of a POJO, and of a class that Kryo serializes.
-StatusOr<std::string> ReadClassAndMaps(JavaReader& reader, bool pojo, int depth) {
+StatusOr<std::string> ReadClassAndMaps(JavaReader& reader, bool pojo, int depth,
+                                       std::vector<std::string>* classes) {
   ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer"));
   std::string fields;
   RETURN_IF_ERROR(ReadOptionalMap(reader, [&](const std::string& name, std::string_view value) {
     JavaReader nested(value);
-    const StatusOr<std::string> type = ReadVersioned(nested, depth + 1);
+    const StatusOr<std::string> type = ReadVersioned(nested, depth + 1, classes);
     fields += (fields.empty() ? "" : ", ") + name + ": " + (type.ok() ? *type : "?");
   }));
   for (int map = 1; map < 3; ++map) {
@@ -194,11 +198,13 @@ StatusOr<std::string> ReadAvro(JavaReader& reader, int32_t version) {
   return "Avro<" + std::string(ShortName(class_name)) + ">";
 }
 
-StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth) {
+StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
+                                    std::vector<std::string>* classes) {
   const size_t at = reader.offset();
   if (depth > kMaxDepth) return reader.Error(at, "serializers nest deeper than {}", kMaxDepth);
   ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer snapshot"));
   ASSIGN_OR_RETURN(const int32_t version, reader.ReadI32("version of a serializer snapshot"));
+  if (classes != nullptr) classes->push_back(class_name);
   const std::string_view name = ShortName(class_name);
   for (const Composite& composite : kComposites) {
     if (composite.name != name) continue;
@@ -206,10 +212,11 @@ StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth) {
       return reader.Error(at, "expected version {} of {}, found {}", kCompositeVersion, class_name,
                           version);
     }
-    return ReadComposite(reader, composite, depth);
+    return ReadComposite(reader, composite, depth, classes);
   }
   const bool pojo = name == "PojoSerializerSnapshot";
-  if (pojo || name == "KryoSerializerSnapshot") return ReadClassAndMaps(reader, pojo, depth);
+  if (pojo || name == "KryoSerializerSnapshot")
+    return ReadClassAndMaps(reader, pojo, depth, classes);
   if (name == "EnumSerializerSnapshot") return ReadEnum(reader);
   if (name == "AvroSerializerSnapshot") return ReadAvro(reader, version);
   if (name == "RowDataSerializerSnapshot") {
@@ -253,7 +260,7 @@ std::string CompositeSerializerSnapshot(std::string_view class_name, int32_t out
 
 StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader) {
   const size_t start = reader.offset();
-  RETURN_IF_ERROR(ReadVersioned(reader, 0).status());
+  RETURN_IF_ERROR(ReadVersioned(reader, 0, nullptr).status());
   return std::string(reader.Since(start));
 }
 
@@ -267,6 +274,14 @@ void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot
   writer.WriteBytes(snapshot);
 }
 
+StatusOr<std::vector<std::string>> SerializerSnapshotClasses(std::string_view snapshot) {
+  JavaReader reader(snapshot);
+  std::vector<std::string> classes;
+  RETURN_IF_ERROR(ReadVersioned(reader, 0, &classes).status());
+  RETURN_IF_ERROR(reader.ExpectEnd("a serializer snapshot"));
+  return classes;
+}
+
 StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot) {
   JavaReader reader(snapshot);
   return reader.ReadUtf("class of a serializer snapshot");
@@ -274,7 +289,7 @@ StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot) {
 
 std::string TypeNameOf(std::string_view snapshot) {
   JavaReader reader(snapshot);
-  const StatusOr<std::string> type = ReadVersioned(reader, 0);
+  const StatusOr<std::string> type = ReadVersioned(reader, 0, nullptr);
   if (type.ok()) return *type;
   const StatusOr<std::string> class_name = SerializerSnapshotClass(snapshot);
   return class_name.ok() ? *class_name : "an unknown type";

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/status.h"
 #include "common/snapshot/java_data.h"
@@ -27,6 +28,9 @@ StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader);
 StatusOr<std::string> ReadFramedSerializerSnapshot(JavaReader& reader);
 void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot);
 
+/// The classes of a versioned snapshot and of those nested in it, in order. kDataLoss when it is
+/// none.
+StatusOr<std::vector<std::string>> SerializerSnapshotClasses(std::string_view snapshot);
 /// The Java class name at the start of a versioned snapshot.
 StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot);
 

@@ -11,6 +11,7 @@
 #include "common/snapshot/snapshot_journal.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
+#include "jobmanager/checkpoint/portability.h"
 
 namespace flink::jobmanager {
 namespace {
@@ -137,6 +138,7 @@ Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescr
   Json json;
   json["format_version"] = kSideFileVersion;
   json["kind"] = KindName(action.kind);
+  json["format"] = action.format == SavepointFormat::kCanonical ? "canonical" : "native";
   json["checkpoint_id"] = action.checkpoint;
   json["trigger_timestamp_ms"] = action.trigger_timestamp_ms;
   json["job_id"] = description.job.ToHex();
@@ -144,6 +146,20 @@ Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescr
   json["operators"] = std::move(operators);
   json["checksum"] = "xxh3-64";
   json["files"] = std::move(checksums);
+  return json;
+}
+
+/// What Apache Flink could not restore of a canonical savepoint.
+StatusOr<Json> NotPortableJson(const snapshot::CheckpointMetadata& metadata,
+                               const std::string& location) {
+  Json json = Json::array();
+  for (const snapshot::OperatorSnapshot& op : metadata.operators) {
+    ASSIGN_OR_RETURN(const auto states, FindNotPortableStates(op, location));
+    for (const NotPortableState& state : states) {
+      json.push_back(
+          {{"operator", op.operator_id.ToHex()}, {"state", state.state}, {"reason", state.reason}});
+    }
+  }
   return json;
 }
 
@@ -282,7 +298,10 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
     metadata.operators.push_back(std::move(operators[op.id]));
   }
   ASSIGN_OR_RETURN(const std::string bytes, snapshot::SerializeMetadata(metadata));
-  const Json side_file = SideFileJson(action, description, std::move(checksums));
+  Json side_file = SideFileJson(action, description, std::move(checksums));
+  if (action.format == SavepointFormat::kCanonical) {
+    ASSIGN_OR_RETURN(side_file["not_portable"], NotPortableJson(metadata, action.location));
+  }
   RETURN_IF_ERROR(
       io::WriteFileDurably(io::JoinPath(action.location, kSideFileName), side_file.dump(1)));
   if (relative) {

@@ -341,15 +341,6 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
     operations_.Fail(kKind, job, trigger_id, JobNotFound(job), now);
     return OkStatus();
   }
-  if (request.format == SavepointFormat::kCanonical) {
-    operations_.Fail(kKind, job, trigger_id,
-                     {kCheckpointException,
-                      "Savepoints in the canonical format cannot be written by this version: ask "
-                      "for the format NATIVE "
-                      "(flink savepoint --type native)."},
-                     now);
-    return OkStatus();
-  }
   master->TriggerSavepoint(
       target, request.format, request.kind,
       [this, job, trigger_id, kind = request.kind](const StatusOr<std::string>& path) {

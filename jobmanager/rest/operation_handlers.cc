@@ -76,6 +76,12 @@ class BodyReader {
   std::optional<RestResponse> refusal_;
 };
 
+SavepointFormat FormatOf(BodyReader& reader) {
+  return reader.Enum("formatType", {"CANONICAL", "NATIVE"}) == "NATIVE"
+             ? SavepointFormat::kNative
+             : SavepointFormat::kCanonical;
+}
+
 RestResponse Start(const DispatcherGateway& gateway, const JobId& job,
                    const std::string& trigger_id, const Dispatcher::SavepointRequest& savepoint) {
   return gateway.Ask([&](Dispatcher& dispatcher) {
@@ -94,10 +100,7 @@ RestResponse PostSavepoint(const DispatcherGateway& gateway, const RestRequest& 
   savepoint.target_directory = reader.Text("target-directory");
   savepoint.kind =
       reader.Bool("cancel-job") ? SnapshotKind::kCancelSavepoint : SnapshotKind::kSavepoint;
-  // Native is what this version writes when nothing is said.
-  savepoint.format = reader.Enum("formatType", {"NATIVE", "CANONICAL"}) == "NATIVE"
-                         ? SavepointFormat::kNative
-                         : SavepointFormat::kCanonical;
+  savepoint.format = FormatOf(reader);
   const std::string trigger_id = reader.TriggerIdOrNew();
   if (reader.refusal().has_value()) return *reader.refusal();
   return Start(gateway, job, trigger_id, savepoint);
@@ -113,9 +116,7 @@ RestResponse PostStop(const DispatcherGateway& gateway, const RestRequest& reque
   savepoint.target_directory = reader.Text("targetDirectory");
   savepoint.directory_property = "targetDirectory";
   savepoint.kind = reader.Bool("drain") ? SnapshotKind::kStopDrain : SnapshotKind::kStopSuspend;
-  savepoint.format = reader.Enum("formatType", {"NATIVE", "CANONICAL"}) == "NATIVE"
-                         ? SavepointFormat::kNative
-                         : SavepointFormat::kCanonical;
+  savepoint.format = FormatOf(reader);
   const std::string trigger_id = reader.TriggerIdOrNew();
   if (reader.refusal().has_value()) return *reader.refusal();
   return Start(gateway, job, trigger_id, savepoint);

@@ -39,7 +39,8 @@ SnapshotTarget::Kind KindToProto(SnapshotKind kind) {
 SnapshotTarget MakeTarget(const cp::TriggerOptions& options, const CheckpointStorage& storage) {
   SnapshotTarget target;
   target.set_kind(KindToProto(options.kind));
-  target.set_format(SnapshotTarget::FORMAT_NATIVE);
+  target.set_format(options.format == SavepointFormat::kCanonical ? SnapshotTarget::FORMAT_CANONICAL
+                                                                  : SnapshotTarget::FORMAT_NATIVE);
   target.set_exclusive_directory(options.location);
   if (!IsSavepoint(options.kind)) target.set_shared_directory(storage.shared_directory());
   target.set_full(options.base == 0);

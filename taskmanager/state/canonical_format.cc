@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -12,91 +13,127 @@
 namespace flink::taskmanager {
 namespace {
 
-constexpr size_t kWriteBytes = 1 << 20;
+constexpr size_t kBufferBytes = 1 << 20;
+/// The kernel is asked to begin writing behind each so many bytes: the fsync at the end then finds
+/// little left to do.
+constexpr int64_t kWriteBehindBytes = 8 << 20;
 constexpr int kEndOfGroup = 0xffff;
 /// Set in the first key byte of a row that is followed by a state id or the end mark.
 constexpr unsigned char kMetadataFollows = 0x80;
 
-void PutU16(std::string& out, int v) {
-  out.push_back(static_cast<char>(v >> 8));
-  out.push_back(static_cast<char>(v));
-}
-void PutSized(std::string& out, std::string_view bytes) {
-  const auto n = static_cast<uint32_t>(bytes.size());
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(n >> shift));
-  out.append(bytes);
+bool IsMarked(std::string_view key) {
+  return (static_cast<unsigned char>(key[0]) & kMetadataFollows) != 0;
 }
 
 }  // namespace
+
+CanonicalWriter::CanonicalWriter(Options options, std::string_view header)
+    : options_(std::move(options)), offsets_(static_cast<size_t>(options_.key_groups.size()), 0) {
+  buffer_.PutBytes(header);
+}
 
 CanonicalWriter::~CanonicalWriter() {
   if (fd_ >= 0) close(fd_);
 }
 
-Status CanonicalWriter::Open(const std::string& path, std::string_view header,
-                             KeyGroupRange key_groups) {
-  path_ = path;
-  fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd_ < 0) return Internal("creating {}: {}", path, std::strerror(errno));
-  key_groups_ = key_groups;
-  offsets_.assign(static_cast<size_t>(key_groups.size()), 0);
-  buffer_.assign(header);
-  return OkStatus();
-}
-
 Status CanonicalWriter::WriteOut() {
-  size_t done = 0;
-  while (done < buffer_.size()) {
-    const ssize_t n = write(fd_, buffer_.data() + done, buffer_.size() - done);
+  const std::string& path = options_.path;
+  if (fd_ < 0) {
+    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd_ < 0) return Internal("creating {}: {}", path, std::strerror(errno));
+  }
+  const std::string_view bytes = buffer_.view();
+  checksum_.Update(bytes);
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == ENOSPC) return ResourceExhausted("writing {}: disk full", path_);
-    if (n < 0) return Internal("writing {}: {}", path_, std::strerror(errno));
+    if (n < 0 && errno == ENOSPC) return ResourceExhausted("writing {}: disk full", path);
+    if (n < 0) return Internal("writing {}: {}", path, std::strerror(errno));
     done += static_cast<size_t>(n);
   }
-  written_ += static_cast<int64_t>(buffer_.size());
-  buffer_.clear();
+  const int64_t before = written_ / kWriteBehindBytes;
+  written_ += static_cast<int64_t>(bytes.size());
+  // A hint only: fsync reports what goes wrong.
+  if (written_ / kWriteBehindBytes != before) {
+    (void)sync_file_range(fd_, 0, written_, SYNC_FILE_RANGE_WRITE);
+  }
+  buffer_.Clear();
   return OkStatus();
 }
 
-Status CanonicalWriter::WritePending(int next_state) {
-  if (has_pending_ && next_state != state_) {
-    buffer_[pending_first_key_byte_] = static_cast<char>(
-        static_cast<unsigned char>(buffer_[pending_first_key_byte_]) | kMetadataFollows);
-    PutU16(buffer_, next_state);
+Status CanonicalWriter::EndRow(int next_state) {
+  if (row_open_ && next_state != state_) {
+    char& first = buffer_.MutableData()[row_first_key_byte_];
+    first = static_cast<char>(static_cast<unsigned char>(first) | kMetadataFollows);
+    buffer_.Put<uint16_t>(static_cast<uint16_t>(next_state));
   }
-  has_pending_ = false;
-  return buffer_.size() >= kWriteBytes ? WriteOut() : OkStatus();
+  row_open_ = false;
+  return buffer_.size() >= kBufferBytes ? WriteOut() : OkStatus();
 }
 
 Status CanonicalWriter::Add(int key_group, int state_id, std::string_view key,
                             std::string_view value) {
   const bool new_group = key_group != group_;
-  RETURN_IF_ERROR(WritePending(new_group ? kEndOfGroup : state_id));
+  RETURN_IF_ERROR(EndRow(new_group ? kEndOfGroup : state_id));
   if (new_group) {
-    offsets_[static_cast<size_t>(key_group - key_groups_.start)] =
+    offsets_[static_cast<size_t>(key_group - options_.key_groups.start)] =
         written_ + static_cast<int64_t>(buffer_.size());
-    PutU16(buffer_, state_id);
+    buffer_.Put<uint16_t>(static_cast<uint16_t>(state_id));
   }
   group_ = key_group;
   state_ = state_id;
-  pending_first_key_byte_ = buffer_.size() + 4;
-  has_pending_ = true;
-  PutSized(buffer_, key);
-  PutSized(buffer_, value);
+  buffer_.Put<uint32_t>(static_cast<uint32_t>(key.size()));
+  row_first_key_byte_ = buffer_.size();
+  row_open_ = true;
+  buffer_.PutBytes(key);
+  buffer_.Put<uint32_t>(static_cast<uint32_t>(value.size()));
+  buffer_.PutBytes(value);
   return OkStatus();
 }
 
-StatusOr<std::vector<int64_t>> CanonicalWriter::Finish() {
-  RETURN_IF_ERROR(WritePending(kEndOfGroup));
+StatusOr<CanonicalStream> CanonicalWriter::Finish() {
+  RETURN_IF_ERROR(EndRow(kEndOfGroup));
+  CanonicalStream stream;
+  stream.offsets = std::move(offsets_);
+  if (fd_ < 0 && buffer_.size() <= options_.inline_threshold_bytes) {
+    stream.size = static_cast<int64_t>(buffer_.size());
+    stream.bytes = buffer_.TakeString();
+    return stream;
+  }
   RETURN_IF_ERROR(WriteOut());
+  stream.size = written_;
+  stream.checksum = checksum_.Digest();
+  if (fdatasync(fd_) != 0) {
+    return Internal("making {} durable: {}", options_.path, std::strerror(errno));
+  }
   const int fd = fd_;
   fd_ = -1;
-  if (close(fd) != 0) return Internal("closing {}: {}", path_, std::strerror(errno));
-  return std::move(offsets_);
+  if (close(fd) != 0) return Internal("closing {}: {}", options_.path, std::strerror(errno));
+  return stream;
 }
 
 CanonicalReader::~CanonicalReader() {
   if (mapped_ != nullptr) munmap(mapped_, mapped_size_);
+}
+
+Status CanonicalReader::Map() {
+  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(name_));
+  const int64_t expected = snapshot::StreamSize(handle_.stream);
+  if (static_cast<int64_t>(size) != expected) {
+    return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
+                    name_, size, expected);
+  }
+  const int fd = open(name_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Internal("opening {}: {}", name_, std::strerror(errno));
+  mapped_size_ = size;
+  void* const memory = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const int error = errno;
+  close(fd);
+  if (memory == MAP_FAILED) return Internal("mapping {}: {}", name_, std::strerror(error));
+  if (memory != nullptr) (void)madvise(memory, size, MADV_SEQUENTIAL);
+  mapped_ = memory;
+  bytes_ = {static_cast<const char*>(memory), size};
+  return OkStatus();
 }
 
 Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
@@ -108,21 +145,7 @@ Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
     bytes_ = inline_bytes_;
   } else {
     ASSIGN_OR_RETURN(name_, snapshot::ResolveStreamPath(handle.stream, base_directory));
-    ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(name_));
-    const int64_t expected = snapshot::StreamSize(handle.stream);
-    if (static_cast<int64_t>(size) != expected) {
-      return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
-                      name_, size, expected);
-    }
-    const int fd = open(name_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return Internal("opening {}: {}", name_, std::strerror(errno));
-    mapped_size_ = size;
-    void* const memory = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int error = errno;
-    close(fd);
-    if (memory == MAP_FAILED) return Internal("mapping {}: {}", name_, std::strerror(error));
-    mapped_ = memory;
-    bytes_ = {static_cast<const char*>(memory), size};
+    RETURN_IF_ERROR(Map());
   }
   auto header = snapshot::ParseKeyedStateHeader(bytes_);
   if (!header.ok()) return With(header.status(), "reading {}", name_);
@@ -136,37 +159,58 @@ Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
   return OkStatus();
 }
 
-Status CanonicalReader::ForEachRow(
-    int key_group,
-    const std::function<Status(int, std::string_view, std::string_view)>& visit) const {
+Status CanonicalReader::ParseRows(size_t offset, Group* group) const {
+  snapshot::JavaReader in(bytes_.substr(offset), offset);
+  ASSIGN_OR_RETURN(uint16_t state, in.ReadU16("state id"));
+  while (state != kEndOfGroup) {
+    if (state >= header_.states.size()) {
+      return DataLoss("at offset {}: state id {} of {} states", in.offset(), state,
+                      header_.states.size());
+    }
+    Row row;
+    row.state = state;
+    ASSIGN_OR_RETURN(row.key, in.ReadSizedBytes("key"));
+    if (row.key.empty()) return DataLoss("at offset {}: empty key", in.offset());
+    ASSIGN_OR_RETURN(row.value, in.ReadSizedBytes("value"));
+    if (IsMarked(row.key)) {
+      std::string& key = group->keys.emplace_back(row.key);
+      key[0] = static_cast<char>(static_cast<unsigned char>(key[0]) & ~kMetadataFollows);
+      row.key = key;
+      ASSIGN_OR_RETURN(state, in.ReadU16("next state id"));
+    }
+    group->rows.push_back(row);
+  }
+  return OkStatus();
+}
+
+Status CanonicalReader::ReadGroup(int key_group, std::string_view prefix, Group* group) const {
+  group->rows.clear();
+  group->keys.clear();
   const int64_t offset = handle_.offsets[static_cast<size_t>(key_group - handle_.start_key_group)];
   if (offset == 0) return OkStatus();
   if (offset < 0 || offset > static_cast<int64_t>(bytes_.size())) {
     return DataLoss("{}: key group {} starts at {}, behind the end", name_, key_group, offset);
   }
-  snapshot::JavaReader in(bytes_.substr(static_cast<size_t>(offset)), static_cast<size_t>(offset));
-  auto read = [&]() -> Status {
-    ASSIGN_OR_RETURN(uint16_t state, in.ReadU16("state id"));
-    std::string key;
-    while (state != kEndOfGroup) {
-      if (state >= header_.states.size()) {
-        return DataLoss("at offset {}: state id {} of {} states", in.offset(), state,
-                        header_.states.size());
-      }
-      ASSIGN_OR_RETURN(const std::string_view stored, in.ReadSizedBytes("key"));
-      if (stored.empty()) return DataLoss("at offset {}: empty key", in.offset());
-      key.assign(stored);
-      const bool follows = (static_cast<unsigned char>(key[0]) & kMetadataFollows) != 0;
-      if (follows) key[0] = static_cast<char>(key[0] & ~kMetadataFollows);
-      ASSIGN_OR_RETURN(const std::string_view value, in.ReadSizedBytes("value"));
-      RETURN_IF_ERROR(visit(state, key, value));
-      if (follows) {
-        ASSIGN_OR_RETURN(state, in.ReadU16("next state id"));
-      }
-    }
-    return OkStatus();
+  const Status parsed = ParseRows(static_cast<size_t>(offset), group);
+  if (!parsed.ok()) return With(parsed, "reading {}, key group {}", name_, key_group);
+  const auto before = [](const Row& a, const Row& b) {
+    return a.state != b.state ? a.state < b.state : a.key < b.key;
   };
-  return With(read(), "reading {}, key group {}", name_, key_group);
+  std::vector<Row>& rows = group->rows;
+  // As the stores that keep rows sorted write them.
+  if (!std::is_sorted(rows.begin(), rows.end(), before)) {
+    std::sort(rows.begin(), rows.end(), before);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].key.starts_with(prefix)) {
+      return DataLoss("{}: a key of another key group stands in key group {}", name_, key_group);
+    }
+    if (i != 0 && !before(rows[i - 1], rows[i])) {
+      return DataLoss("{}: key group {} has a key of state {} twice", name_, key_group,
+                      header_.states[static_cast<size_t>(rows[i].state)].name);
+    }
+  }
+  return OkStatus();
 }
 
 }  // namespace flink::taskmanager

@@ -1,52 +1,82 @@
 #pragma once
 
 /// Flink's canonical keyed-state stream: header, then per key group the rows of all states. Reading
-/// and writing.
+/// and writing. Layout: Apache Flink's unified savepoint format.
 
-#include <functional>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/io/checksum.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/state_handle.h"
+#include "flink/buffer.h"
 #include "flink/key_group.h"
 
 namespace flink::taskmanager {
 
-/// Writes one stream to a file. Rows must come by key group, then by state id, then by key.
-/// Externally synchronized.
-class CanonicalWriter {
- public:
-  ~CanonicalWriter();
-  /// Creates the file with the header in it.
-  Status Open(const std::string& path, std::string_view header, KeyGroupRange key_groups);
-  /// `key` starts with the prefix of the key group.
-  Status Add(int key_group, int state_id, std::string_view key, std::string_view value);
-  /// Closes the file (not fsynced) and returns the offsets for the handle.
-  StatusOr<std::vector<int64_t>> Finish();
-
- private:
-  Status WritePending(int next_state);
-  Status WriteOut();
-
-  std::string path_;
-  int fd_ = -1;
-  KeyGroupRange key_groups_;
-  std::vector<int64_t> offsets_;
-  std::string buffer_;
-  int64_t written_ = 0;
-  int group_ = -1;
-  int state_ = -1;
-  bool has_pending_ = false;
-  size_t pending_first_key_byte_ = 0;  // In buffer_.
+/// What a CanonicalWriter has written.
+struct CanonicalStream {
+  std::vector<int64_t> offsets;  // For the handle.
+  /// The whole stream when it is so small that no file was made.
+  std::optional<std::string> bytes;
+  int64_t size = 0;
+  uint64_t checksum = 0;
 };
 
-/// A stream opened for reading; the file is mapped. Movable is not needed: create in place.
-/// Externally synchronized.
+/// Writes one stream. Rows must come by key group, then by state id, then by key. Memory: one
+/// buffer. Externally synchronized.
+class CanonicalWriter {
+ public:
+  struct Options {
+    std::string path;
+    KeyGroupRange key_groups;
+    /// Up to this size, and at most one buffer, the stream stays in memory.
+    uint64_t inline_threshold_bytes = 0;
+  };
+  CanonicalWriter(Options options, std::string_view header);
+  ~CanonicalWriter();
+  CanonicalWriter(const CanonicalWriter&) = delete;
+  CanonicalWriter& operator=(const CanonicalWriter&) = delete;
+
+  /// `key` starts with the prefix of the key group.
+  Status Add(int key_group, int state_id, std::string_view key, std::string_view value);
+  /// Closes the file, which is durable then (its name is not).
+  StatusOr<CanonicalStream> Finish();
+
+ private:
+  Status EndRow(int next_state);
+  Status WriteOut();
+
+  const Options options_;
+  int fd_ = -1;
+  std::vector<int64_t> offsets_;
+  BufferWriter buffer_;
+  int64_t written_ = 0;
+  io::Checksum64Stream checksum_;
+  int group_ = -1;
+  int state_ = -1;
+  bool row_open_ = false;          // Its key has not got its mark yet.
+  size_t row_first_key_byte_ = 0;  // In buffer_.
+};
+
+/// A stream opened for reading; the file is mapped. Externally synchronized.
 class CanonicalReader {
  public:
+  struct Row {
+    int state = 0;
+    std::string_view key;
+    std::string_view value;
+  };
+  /// The rows of one key group. They point into the reader and into this; reusable.
+  struct Group {
+    std::vector<Row> rows;
+    std::deque<std::string> keys;  // Of rows that carry a mark in the stream.
+  };
+
   CanonicalReader() = default;
   CanonicalReader(const CanonicalReader&) = delete;
   CanonicalReader& operator=(const CanonicalReader&) = delete;
@@ -54,12 +84,14 @@ class CanonicalReader {
 
   Status Open(const snapshot::KeyGroupsHandle& handle, const std::string& base_directory);
   const snapshot::KeyedStateHeader& header() const { return header_; }
-  /// Rows of one key group in the order of the stream.
-  Status ForEachRow(int key_group,
-                    const std::function<Status(int state_id, std::string_view key,
-                                               std::string_view value)>& visit) const;
+  /// By state, then by key, whatever the order in the stream. Every key starts with `prefix`, or
+  /// the stream is an error; so is a key that a state has twice.
+  Status ReadGroup(int key_group, std::string_view prefix, Group* group) const;
 
  private:
+  Status Map();
+  Status ParseRows(size_t offset, Group* group) const;
+
   snapshot::KeyGroupsHandle handle_;
   snapshot::KeyedStateHeader header_;
   std::string name_;  // For messages.

@@ -1,7 +1,6 @@
 #include "taskmanager/state/keyed_state_restore.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 
 #include "common/base/failpoint.h"
@@ -77,13 +76,41 @@ StatusOr<RestoredKeyedState> OpenFiles(const RocksDbStore::Options& store_option
   return out;
 }
 
-using RowVisitor =
-    std::function<Status(const std::string& state, std::string_view key, std::string_view value)>;
+/// Collects rows of all sources, which come in ascending order of key groups, and ingests them.
+class StateBuilder {
+ public:
+  explicit StateBuilder(RocksDbStore* store) : store_(store) {}
 
-/// Calls `visit` with the rows of `range`, ascending within each state.
+  /// Stays where it is.
+  SstBuilder* Of(const std::string& state) {
+    std::unique_ptr<SstBuilder>& builder = builders_[state];
+    if (builder == nullptr) {
+      builder =
+          std::make_unique<SstBuilder>(store_->builder_options(), store_->NextTemporaryPrefix());
+    }
+    return builder.get();
+  }
+  Status Finish(const KeyedStateHeader& header) {
+    for (const snapshot::StateMetaInfo& state : header.states) {
+      ASSIGN_OR_RETURN(rocksdb::ColumnFamilyHandle* const family,
+                       store_->CreateColumnFamily(state.name));
+      const auto it = builders_.find(state.name);
+      if (it == builders_.end()) continue;
+      ASSIGN_OR_RETURN(const auto files, it->second->Finish());
+      RETURN_IF_ERROR(store_->Ingest(family, files));
+    }
+    return OkStatus();
+  }
+
+ private:
+  RocksDbStore* store_;
+  std::map<std::string, std::unique_ptr<SstBuilder>> builders_;
+};
+
+/// Adds the rows of `range`.
 Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_directory,
                    const std::string& directory, const KeyedStateHeader& header,
-                   KeyGroupRange range, int max_parallelism, const RowVisitor& visit) {
+                   KeyGroupRange range, int max_parallelism, StateBuilder* builder) {
   RETURN_IF_ERROR(MaterializeAll(handle, base_directory, directory));
   rocksdb::DBOptions db_options;
   db_options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
@@ -105,6 +132,7 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
     const bool known = std::any_of(header.states.begin(), header.states.end(),
                                    [&](const auto& s) { return s.name == names[i]; });
     if (!known) continue;
+    SstBuilder* const rows = builder->Of(names[i]);
     rocksdb::ReadOptions read;
     read.fill_cache = false;
     read.readahead_size = 2 << 20;
@@ -114,7 +142,7 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
       int group = static_cast<unsigned char>(key[0]);
       if (max_parallelism > 128) group = group << 8 | static_cast<unsigned char>(key[1]);
       if (group > range.end) break;
-      status = visit(names[i], key, ToView(it->value()));
+      status = rows->Put(key, ToView(it->value()));
     }
     if (status.ok()) status = FromRocksDb(it->status(), "reading state " + names[i]);
   }
@@ -122,29 +150,17 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
   return status;
 }
 
-Status ReadCanonical(const CanonicalReader& reader, KeyGroupRange range, const RowVisitor& visit) {
-  const auto& states = reader.header().states;
+Status ReadCanonical(const CanonicalReader& reader, KeyGroupRange range, int max_parallelism,
+                     StateBuilder* builder) {
+  std::vector<SstBuilder*> builders;
+  for (const snapshot::StateMetaInfo& state : reader.header().states) {
+    builders.push_back(builder->Of(state.name));
+  }
+  CanonicalReader::Group rows;
   for (int group = range.start; group <= range.end; ++group) {
-    std::vector<std::vector<EncodedRows>> rows(states.size());
-    for (auto& sets : rows) sets.resize(1);
-    RETURN_IF_ERROR(
-        reader.ForEachRow(group, [&rows](int state, std::string_view key, std::string_view value) {
-          EncodedRows& to = rows[static_cast<size_t>(state)].front();
-          EncodedRows::Row row;
-          row.offset = to.arena.size();
-          row.key_size = static_cast<uint32_t>(key.size());
-          row.value_size = static_cast<uint32_t>(value.size());
-          to.arena.PutBytes(key);
-          to.arena.PutBytes(value);
-          to.rows.push_back(row);
-          return OkStatus();
-        }));
-    for (size_t s = 0; s < states.size(); ++s) {
-      const EncodedRows& of_state = rows[s].front();
-      for (const RowRef& ref : SortedOrder(rows[s])) {
-        const EncodedRows::Row& row = of_state.rows[ref.row];
-        RETURN_IF_ERROR(visit(states[s].name, of_state.Key(row), of_state.Value(row)));
-      }
+    RETURN_IF_ERROR(reader.ReadGroup(group, KeyGroupPrefix(group, max_parallelism), &rows));
+    for (const CanonicalReader::Row& row : rows.rows) {
+      RETURN_IF_ERROR(builders[static_cast<size_t>(row.state)]->Put(row.key, row.value));
     }
   }
   return OkStatus();
@@ -170,45 +186,15 @@ Status MergeHeader(const KeyedStateHeader& source, KeyedStateHeader* all) {
   return OkStatus();
 }
 
-/// Collects rows of all sources, which come in ascending order of key groups, and ingests them.
-class StateBuilder {
- public:
-  explicit StateBuilder(RocksDbStore* store) : store_(store) {}
-
-  Status Put(const std::string& state, std::string_view key, std::string_view value) {
-    std::unique_ptr<SstBuilder>& builder = builders_[state];
-    if (builder == nullptr) {
-      builder =
-          std::make_unique<SstBuilder>(store_->builder_options(), store_->NextTemporaryPrefix());
-    }
-    return builder->Put(key, value);
-  }
-  Status Finish(const KeyedStateHeader& header) {
-    for (const snapshot::StateMetaInfo& state : header.states) {
-      ASSIGN_OR_RETURN(rocksdb::ColumnFamilyHandle* const family,
-                       store_->CreateColumnFamily(state.name));
-      const auto it = builders_.find(state.name);
-      if (it == builders_.end()) continue;
-      ASSIGN_OR_RETURN(const auto files, it->second->Finish());
-      RETURN_IF_ERROR(store_->Ingest(family, files));
-    }
-    return OkStatus();
-  }
-
- private:
-  RocksDbStore* store_;
-  std::map<std::string, std::unique_ptr<SstBuilder>> builders_;
-};
-
 Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_parallelism,
-                 const std::string& directory, KeyedStateHeader* header, const RowVisitor& visit) {
+                 const std::string& directory, KeyedStateHeader* header, StateBuilder* builder) {
   if (const auto* files = std::get_if<IncrementalHandle>(&input.handle)) {
     ASSIGN_OR_RETURN(const KeyedStateHeader own, ReadHeader(*files, input.base_directory));
     RETURN_IF_ERROR(MergeHeader(own, header));
     ASSIGN_OR_RETURN(const io::TempDirectory temporary,
                      io::TempDirectory::Create("restore", directory));
     return ReadRocksDb(*files, input.base_directory, temporary.File("db"), own, range,
-                       max_parallelism, visit);
+                       max_parallelism, builder);
   }
   const auto* stream = std::get_if<KeyGroupsHandle>(&input.handle);
   if (stream == nullptr || stream->kind != KeyGroupsHandle::Kind::kSavepoint) {
@@ -220,7 +206,7 @@ Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_pa
   CanonicalReader reader;
   RETURN_IF_ERROR(reader.Open(*stream, input.base_directory));
   RETURN_IF_ERROR(MergeHeader(reader.header(), header));
-  return ReadCanonical(reader, range, visit);
+  return ReadCanonical(reader, range, max_parallelism, builder);
 }
 
 }  // namespace
@@ -262,9 +248,7 @@ StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& stor
     }
     next_group = range.end + 1;
     RETURN_IF_ERROR(
-        ReadInput(*input, range, max_parallelism, store_options.directory, &out.header,
-                  [&builder](const std::string& state, std::string_view key,
-                             std::string_view value) { return builder.Put(state, key, value); }));
+        ReadInput(*input, range, max_parallelism, store_options.directory, &out.header, &builder));
   }
   RETURN_IF_ERROR(builder.Finish(out.header));
   return out;

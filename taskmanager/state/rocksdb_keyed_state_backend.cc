@@ -5,6 +5,7 @@
 
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/serializer_snapshot.h"
 #include "taskmanager/state/keyed_state_restore.h"
 #include "taskmanager/state/state_type_name.h"
 
@@ -103,6 +104,7 @@ Status RocksDbKeyedStateBackend::Open() {
 
 RocksDbKeyedStateBackend::~RocksDbKeyedStateBackend() {
   {
+    for (auto& [number, snapshot] : cancellations_) *snapshot.second = true;
     std::unique_lock lock(mutex_);
     queue_.clear();
     changed_.wait(lock, [this] { return !flush_running_ && work_running_ == 0; });
@@ -164,7 +166,19 @@ void RocksDbKeyedStateBackend::CheckSameState(const State& restored,
                                     "name."));
 }
 
+void RocksDbKeyedStateBackend::CheckTypesAreReadable(const StateDescription& description) const {
+  for (const std::string* serializer :
+       {&description.key_snapshot, &description.namespace_snapshot, &description.value_snapshot}) {
+    const Status readable = snapshot::SerializerSnapshotClasses(*serializer).status();
+    if (readable.ok()) continue;
+    Throw("the types of state \"" + description.name +
+          "\" cannot be kept, because what Snapshot() of their TypeSerializer returns is no " +
+          "serializer snapshot: " + Message(readable));
+  }
+}
+
 int RocksDbKeyedStateBackend::RegisterState(const StateDescription& description) {
+  CheckTypesAreReadable(description);
   CheckKeyType(description);
   const snapshot::StateMetaInfo info = InfoOf(description);
   for (size_t i = 0; i < states_.size(); ++i) {
@@ -293,6 +307,7 @@ void RocksDbKeyedStateBackend::BeginSnapshot(const KeyedSnapshotRequest& request
   job.number = next_snapshot_++;
   job.request = request;
   callbacks_[job.number] = std::move(done);
+  cancellations_[job.number] = {request.checkpoint_id, job.cancelled};
   if (states_.empty()) {
     Report({job.number, request.checkpoint_id, KeyedSnapshotResult{}, {}});
     return;
@@ -395,6 +410,7 @@ void RocksDbKeyedStateBackend::TakeOutcomes() {
     outcomes.swap(outcomes_);
   }
   for (SnapshotOutcome& outcome : outcomes) {
+    cancellations_.erase(outcome.number);
     if (outcome.result.ok() && !outcome.uploaded.empty()) {
       uploaded_[outcome.checkpoint_id] = std::move(outcome.uploaded);
     }
@@ -424,6 +440,9 @@ void RocksDbKeyedStateBackend::NotifyCheckpointComplete(int64_t checkpoint_id) {
 
 void RocksDbKeyedStateBackend::NotifyCheckpointAborted(int64_t checkpoint_id) {
   uploaded_.erase(checkpoint_id);
+  for (auto& [number, snapshot] : cancellations_) {
+    if (snapshot.first == checkpoint_id) *snapshot.second = true;
+  }
 }
 
 }  // namespace flink::taskmanager

@@ -8,6 +8,7 @@
 /// frozen for it; bringing its files to the checkpoint directory is separate work that does not
 /// hold up later flushes.
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -70,6 +71,8 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
     std::string header;
     std::vector<rocksdb::ColumnFamilyHandle*> families;  // By state id; canonical format only.
     UploadedFiles reusable;
+    /// Set by the task when the result has become useless.
+    std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   };
   struct FlushJob {
     std::vector<StateRows> rows;
@@ -103,6 +106,7 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   void ThrowIfFailed() const;
   snapshot::StateMetaInfo InfoOf(const StateDescription& description) const;
   void CheckKeyType(const StateDescription& description);
+  void CheckTypesAreReadable(const StateDescription& description) const;
   void CheckSameState(const State& restored, const StateDescription& description,
                       const snapshot::StateMetaInfo& wanted) const;
   StatusOr<std::string> Header() const;
@@ -139,6 +143,8 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   std::optional<SweepInProgress> sweep_;
   std::deque<PendingFlush> pending_flushes_;
   std::map<uint64_t, SnapshotCallback> callbacks_;
+  /// By number; of snapshots whose outcome has not been taken.
+  std::map<uint64_t, std::pair<int64_t, std::shared_ptr<std::atomic<bool>>>> cancellations_;
   uint64_t next_snapshot_ = 1;
   std::map<int64_t, UploadedFiles> uploaded_;  // By checkpoint that is not known to be complete.
   int64_t confirmed_checkpoint_ = 0;

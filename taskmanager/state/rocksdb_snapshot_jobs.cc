@@ -102,9 +102,10 @@ void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
 StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
     const SnapshotJob& job, const rocksdb::Snapshot* version) {
   const std::string name = RandomUuid();
-  CanonicalWriter file;
-  RETURN_IF_ERROR(file.Open(io::JoinPath(job.request.exclusive_directory, name), job.header,
-                            options_.key_groups));
+  CanonicalWriter file({.path = io::JoinPath(job.request.exclusive_directory, name),
+                        .key_groups = options_.key_groups,
+                        .inline_threshold_bytes = options_.inline_threshold_bytes},
+                       job.header);
   rocksdb::ReadOptions read;
   read.snapshot = version;
   read.fill_cache = false;
@@ -115,6 +116,7 @@ StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
     rows.back()->SeekToFirst();
   }
   for (int group = options_.key_groups.start; group <= options_.key_groups.end; ++group) {
+    if (*job.cancelled) return Cancelled("nobody waits for the savepoint any more");
     const std::string prefix = KeyGroupPrefix(group, options_.max_parallelism);
     for (size_t state = 0; state < rows.size(); ++state) {
       for (; rows[state]->Valid() && rows[state]->key().starts_with(prefix); rows[state]->Next()) {
@@ -124,12 +126,17 @@ StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
       RETURN_IF_ERROR(FromRocksDb(rows[state]->status(), "reading state for a savepoint"));
     }
   }
+  ASSIGN_OR_RETURN(CanonicalStream stream, file.Finish());
   snapshot::KeyGroupsHandle handle;
   handle.kind = snapshot::KeyGroupsHandle::Kind::kSavepoint;
   handle.start_key_group = options_.key_groups.start;
-  ASSIGN_OR_RETURN(handle.offsets, file.Finish());
+  handle.offsets = std::move(stream.offsets);
   SnapshotWriter writer(job.request, options_.inline_threshold_bytes);
-  ASSIGN_OR_RETURN(handle.stream, writer.AdoptFile(name));
+  if (stream.bytes.has_value()) {
+    ASSIGN_OR_RETURN(handle.stream, writer.AddBytes(*std::move(stream.bytes)));
+  } else {
+    handle.stream = writer.Adopt(name, stream.size, stream.checksum);
+  }
   KeyedSnapshotResult result;
   result.handle = std::move(handle);
   RETURN_IF_ERROR(writer.Finish(&result));

@@ -52,6 +52,8 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksDbStore::Options& opti
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = true;
   table.format_version = 5;
+  // Several times as fast as CRC32C where RocksDB was built without the instructions for that.
+  table.checksum = rocksdb::kXXH3;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
 }

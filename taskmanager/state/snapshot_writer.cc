@@ -77,20 +77,12 @@ StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string&
   return snapshot::FileHandle{io::QualifyPath(path), size};
 }
 
-StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AdoptFile(const std::string& name) {
-  const std::string path = io::JoinPath(request_.exclusive_directory, name);
-  ASSIGN_OR_RETURN(const uint64_t bytes, io::FileSize(path));
-  const auto size = static_cast<int64_t>(bytes);
-  if (bytes <= inline_threshold_) {
-    ASSIGN_OR_RETURN(std::string content, io::ReadFile(path));
-    RETURN_IF_ERROR(io::RemoveFile(path));
-    result_.written_bytes += size;
-    result_.state_bytes += size;
-    return snapshot::InlineHandle{name, std::move(content)};
-  }
-  RETURN_IF_ERROR(io::FsyncFile(path));
+snapshot::StreamStateHandle SnapshotWriter::Adopt(const std::string& name, int64_t size,
+                                                  uint64_t checksum) {
   wrote_exclusive_ = true;
-  RETURN_IF_ERROR(Record(path, name, size));
+  result_.checksums[name] = checksum;
+  result_.written_bytes += size;
+  result_.state_bytes += size;
   return snapshot::RelativeFileHandle{name, size};
 }
 

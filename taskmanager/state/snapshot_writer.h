@@ -33,9 +33,8 @@ class SnapshotWriter {
   /// A hard link or copy of a file in the shared scope (the exclusive one when there is no shared
   /// directory), or an inline handle. `source` must never change.
   StatusOr<snapshot::StreamStateHandle> AddFile(const std::string& source);
-  /// Takes a finished file `name` of the exclusive directory over: fsynced, checksummed, or turned
-  /// into an inline handle and removed.
-  StatusOr<snapshot::StreamStateHandle> AdoptFile(const std::string& name);
+  /// Takes a finished, durable file `name` of the exclusive directory over.
+  snapshot::StreamStateHandle Adopt(const std::string& name, int64_t size, uint64_t checksum);
   /// Refers to a file of an earlier snapshot.
   void AddReused(const snapshot::FileHandle& handle);
 

@@ -111,7 +111,7 @@ TEST_F(SavepointTest, ADetachedSavepointPrintsItsTrigger) {
   EXPECT_EQ(stop.exit_code, 0) << stop.err;
   EXPECT_THAT(
       stop.out,
-      MatchesRegex(Recorded("Suspending job \"JOB\" with a NATIVE savepoint\\.\n"
+      MatchesRegex(Recorded("Suspending job \"JOB\" with a CANONICAL savepoint\\.\n"
                             "Triggering stop-with-savepoint in detached mode for job JOB\\.\n"
                             "Successfully trigger stop-with-savepoint in detached mode, "
                             "triggerId: ",

@@ -62,7 +62,7 @@ TEST_F(StopAndCancelTest, StopFinishesTheJobAndItsAttachedClientAndTheRestIsCoun
   const std::string job = LivingJob();
   const CommandResult stop = cluster_->Flink({"stop", job});
   ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
-  EXPECT_THAT(stop.out, StartsWith(Recorded("Suspending job \"JOB\" with a NATIVE savepoint.\n"
+  EXPECT_THAT(stop.out, StartsWith(Recorded("Suspending job \"JOB\" with a CANONICAL savepoint.\n"
                                             "Triggering stop-with-savepoint for job JOB.\n"
                                             "Waiting for response...\n"
                                             "Savepoint completed. Path: file:",
@@ -127,7 +127,7 @@ TEST_F(StopAndCancelTest, StopWithDrainLetsAllTimersFireAndStopWithoutItNone) {
     const CommandResult stop = cluster_->Flink(words);
     ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
     EXPECT_THAT(stop.out, StartsWith((drain ? "Draining job \"" : "Suspending job \"") + *job +
-                                     "\" with a NATIVE savepoint.\n"));
+                                     "\" with a CANONICAL savepoint.\n"));
     EXPECT_EQ(cluster_->JobState(*job), "FINISHED");
     std::map<std::string, int> records;
     std::map<std::string, int> totals;

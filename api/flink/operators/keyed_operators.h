@@ -71,8 +71,8 @@ class UserTimers final : public TimerService {
       : time_(&context.time_service()),
         key_context_(key_context),
         fire_(std::move(fire)),
-        event_(*context.keyed_state(), TimerQueue<K>::Event("user-timers")),
-        processing_(*context.keyed_state(), TimerQueue<K>::Processing("user-timers")) {
+        processing_(*context.keyed_state(), TimerQueue<K>::Processing("user-timers")),
+        event_(*context.keyed_state(), TimerQueue<K>::Event("user-timers")) {
     Schedule(processing_.NextTime());
   }
 
@@ -124,8 +124,9 @@ class UserTimers final : public TimerService {
   ProcessingTimeService* time_;
   const KeyContext<K>* key_context_;
   std::function<void(int64_t, const K&, TimeDomain)> fire_;
-  TimerQueue<K> event_;
+  // Registered in this order, which is Flink's order of states in a snapshot.
   TimerQueue<K> processing_;
+  TimerQueue<K> event_;
   int64_t watermark_ms_ = kMinWatermark;
   int64_t scheduled_ms_ = kNever;
   std::shared_ptr<int> running_ = std::make_shared<int>(0);
@@ -147,6 +148,8 @@ class KeyedProcessOperator final : public OneInputOperator<T, typename F::Output
 
   void Open(OperatorContext& context) override {
     runtime_.emplace(context, &key_);
+    function_.Open(*runtime_);
+    // Behind the function's states, as in Flink's snapshots.
     timers_.emplace(context, &key_, [this](int64_t time_ms, const K& key, TimeDomain domain) {
       OnTimer(time_ms, key, domain);
     });
@@ -154,7 +157,6 @@ class KeyedProcessOperator final : public OneInputOperator<T, typename F::Output
     context_.timers = &*timers_;
     timer_context_.key = &key_;
     timer_context_.timers = &*timers_;
-    function_.Open(*runtime_);
   }
   void Close() override {
     if (timers_) timers_->Stop();

@@ -217,7 +217,7 @@ TEST_F(DispatcherTest, ErrorsAreFlinks) {
               HasSubstr("Request did not match expected format SavepointTriggerRequestBody."));
   EXPECT_THAT(Post(unknown + "/savepoints", R"({"formatType":"FAST"})", 400)["errors"][0]
                   .get<std::string>(),
-              HasSubstr("[NATIVE, CANONICAL]"));
+              HasSubstr("[CANONICAL, NATIVE]"));
   const std::string trigger = Post(unknown + "/savepoints", "{}", 202)["request-id"];
   const Json failure = Poll(unknown + "/savepoints/" + trigger)["failure-cause"];
   EXPECT_EQ(failure["class"], "org.apache.flink.runtime.messages.FlinkJobNotFoundException");
