@@ -141,7 +141,8 @@ class Cluster:
         finally:
             connection.close()
 
-    def wait_for(self, what, condition, seconds=120.0, interval=0.01):
+    @staticmethod
+    def wait_for(what, condition, seconds=120.0, interval=0.01):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if condition():

@@ -14,7 +14,7 @@ constexpr uint8_t kMetadataFollows = 0x80;
 
 Status WalkGroup(const KeyedStateHeader& header, JavaReader& in, const VisitRow& visit) {
   ASSIGN_OR_RETURN(uint16_t state, in.ReadU16("state id"));
-  std::string key;
+  std::string unmarked;
   while (state != kEndOfGroup) {
     if (state >= header.states.size()) {
       return in.Error(in.offset(), "expected a state id below {}, found {}", header.states.size(),
@@ -22,9 +22,13 @@ Status WalkGroup(const KeyedStateHeader& header, JavaReader& in, const VisitRow&
     }
     ASSIGN_OR_RETURN(const std::string_view stored, in.ReadSizedBytes("key"));
     if (stored.empty()) return in.Error(in.offset(), "a key is empty");
-    key.assign(stored);
-    const bool follows = (static_cast<uint8_t>(key[0]) & kMetadataFollows) != 0;
-    if (follows) key[0] = static_cast<char>(static_cast<uint8_t>(key[0]) & ~kMetadataFollows);
+    std::string_view key = stored;
+    const bool follows = (static_cast<uint8_t>(stored[0]) & kMetadataFollows) != 0;
+    if (follows) {
+      unmarked.assign(stored);
+      unmarked[0] = static_cast<char>(static_cast<uint8_t>(stored[0]) & ~kMetadataFollows);
+      key = unmarked;
+    }
     ASSIGN_OR_RETURN(const std::string_view value, in.ReadSizedBytes("value"));
     RETURN_IF_ERROR(visit(state, key, value));
     if (follows) {

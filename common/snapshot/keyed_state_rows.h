@@ -12,7 +12,8 @@
 namespace flink::snapshot {
 
 /// `state_id` is an index of KeyedStateHeader::states; `key` starts with the prefix of the key
-/// group.
+/// group. What stands in the stream as it is points into it; the rest, keys with a mark and
+/// compressed rows, lives as long as the call.
 using VisitRow = std::function<Status(int state_id, std::string_view key, std::string_view value)>;
 
 /// Visits the rows of the key group that starts at `offset` of `stream`; 0: a group without rows.

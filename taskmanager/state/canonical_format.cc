@@ -1,14 +1,14 @@
 #include "taskmanager/state/canonical_format.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
-#include "common/io/file_system.h"
+#include "common/snapshot/keyed_state_rows.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -20,10 +20,6 @@ constexpr int64_t kWriteBehindBytes = 8 << 20;
 constexpr int kEndOfGroup = 0xffff;
 /// Set in the first key byte of a row that is followed by a state id or the end mark.
 constexpr unsigned char kMetadataFollows = 0x80;
-
-bool IsMarked(std::string_view key) {
-  return (static_cast<unsigned char>(key[0]) & kMetadataFollows) != 0;
-}
 
 }  // namespace
 
@@ -112,30 +108,6 @@ StatusOr<CanonicalStream> CanonicalWriter::Finish() {
   return stream;
 }
 
-CanonicalReader::~CanonicalReader() {
-  if (mapped_ != nullptr) munmap(mapped_, mapped_size_);
-}
-
-Status CanonicalReader::Map() {
-  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(name_));
-  const int64_t expected = snapshot::StreamSize(handle_.stream);
-  if (static_cast<int64_t>(size) != expected) {
-    return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
-                    name_, size, expected);
-  }
-  const int fd = open(name_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Internal("opening {}: {}", name_, std::strerror(errno));
-  mapped_size_ = size;
-  void* const memory = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const int error = errno;
-  close(fd);
-  if (memory == MAP_FAILED) return Internal("mapping {}: {}", name_, std::strerror(error));
-  if (memory != nullptr) (void)madvise(memory, size, MADV_SEQUENTIAL);
-  mapped_ = memory;
-  bytes_ = {static_cast<const char*>(memory), size};
-  return OkStatus();
-}
-
 Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
                              const std::string& base_directory) {
   handle_ = handle;
@@ -145,54 +117,41 @@ Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
     bytes_ = inline_bytes_;
   } else {
     ASSIGN_OR_RETURN(name_, snapshot::ResolveStreamPath(handle.stream, base_directory));
-    RETURN_IF_ERROR(Map());
+    ASSIGN_OR_RETURN(file_, io::MappedFile::Open(name_));
+    bytes_ = file_.bytes();
+    const int64_t expected = snapshot::StreamSize(handle.stream);
+    if (static_cast<int64_t>(bytes_.size()) != expected) {
+      return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
+                      name_, bytes_.size(), expected);
+    }
   }
   auto header = snapshot::ParseKeyedStateHeader(bytes_);
   if (!header.ok()) return With(header.status(), "reading {}", name_);
   header_ = std::move(header).value();
-  if (header_.compressed) {
-    return InvalidArgument(
-        "{} was written with snapshot compression, which cannot be read here: take the savepoint "
-        "again with execution.checkpointing.snapshot-compression set to false",
-        name_);
-  }
-  return OkStatus();
-}
-
-Status CanonicalReader::ParseRows(size_t offset, Group* group) const {
-  snapshot::JavaReader in(bytes_.substr(offset), offset);
-  ASSIGN_OR_RETURN(uint16_t state, in.ReadU16("state id"));
-  while (state != kEndOfGroup) {
-    if (state >= header_.states.size()) {
-      return DataLoss("at offset {}: state id {} of {} states", in.offset(), state,
-                      header_.states.size());
-    }
-    Row row;
-    row.state = state;
-    ASSIGN_OR_RETURN(row.key, in.ReadSizedBytes("key"));
-    if (row.key.empty()) return DataLoss("at offset {}: empty key", in.offset());
-    ASSIGN_OR_RETURN(row.value, in.ReadSizedBytes("value"));
-    if (IsMarked(row.key)) {
-      std::string& key = group->keys.emplace_back(row.key);
-      key[0] = static_cast<char>(static_cast<unsigned char>(key[0]) & ~kMetadataFollows);
-      row.key = key;
-      ASSIGN_OR_RETURN(state, in.ReadU16("next state id"));
-    }
-    group->rows.push_back(row);
-  }
   return OkStatus();
 }
 
 Status CanonicalReader::ReadGroup(int key_group, std::string_view prefix, Group* group) const {
   group->rows.clear();
-  group->keys.clear();
+  group->copies.clear();
+  // What does not stand in the stream as it is: keys that carry a mark, and compressed rows.
+  const auto keep = [this, group](std::string_view part) -> std::string_view {
+    const std::less<const char*> before;
+    const bool stays = !before(part.data(), bytes_.data()) &&
+                       !before(bytes_.data() + bytes_.size(), part.data() + part.size());
+    return stays ? part : group->copies.emplace_back(part);
+  };
   const int64_t offset = handle_.offsets[static_cast<size_t>(key_group - handle_.start_key_group)];
-  if (offset == 0) return OkStatus();
-  if (offset < 0 || offset > static_cast<int64_t>(bytes_.size())) {
-    return DataLoss("{}: key group {} starts at {}, behind the end", name_, key_group, offset);
+  auto end = static_cast<int64_t>(bytes_.size());
+  for (const int64_t other : handle_.offsets) {
+    if (other > offset) end = std::min(end, other);
   }
-  const Status parsed = ParseRows(static_cast<size_t>(offset), group);
-  if (!parsed.ok()) return With(parsed, "reading {}, key group {}", name_, key_group);
+  const Status read = snapshot::ForEachRow(
+      header_, bytes_, offset, end, [&](int state, std::string_view key, std::string_view value) {
+        group->rows.push_back({state, keep(key), keep(value)});
+        return OkStatus();
+      });
+  if (!read.ok()) return With(read, "reading {}, key group {}", name_, key_group);
   const auto before = [](const Row& a, const Row& b) {
     return a.state != b.state ? a.state < b.state : a.key < b.key;
   };

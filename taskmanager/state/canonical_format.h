@@ -11,6 +11,7 @@
 
 #include "common/base/status.h"
 #include "common/io/checksum.h"
+#include "common/io/mapped_file.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/buffer.h"
@@ -74,13 +75,12 @@ class CanonicalReader {
   /// The rows of one key group. They point into the reader and into this; reusable.
   struct Group {
     std::vector<Row> rows;
-    std::deque<std::string> keys;  // Of rows that carry a mark in the stream.
+    std::deque<std::string> copies;
   };
 
   CanonicalReader() = default;
   CanonicalReader(const CanonicalReader&) = delete;
   CanonicalReader& operator=(const CanonicalReader&) = delete;
-  ~CanonicalReader();
 
   Status Open(const snapshot::KeyGroupsHandle& handle, const std::string& base_directory);
   const snapshot::KeyedStateHeader& header() const { return header_; }
@@ -89,15 +89,11 @@ class CanonicalReader {
   Status ReadGroup(int key_group, std::string_view prefix, Group* group) const;
 
  private:
-  Status Map();
-  Status ParseRows(size_t offset, Group* group) const;
-
   snapshot::KeyGroupsHandle handle_;
   snapshot::KeyedStateHeader header_;
   std::string name_;  // For messages.
   std::string inline_bytes_;
-  void* mapped_ = nullptr;
-  size_t mapped_size_ = 0;
+  io::MappedFile file_;
   std::string_view bytes_;
 };
 

@@ -15,7 +15,7 @@
 #include "common/snapshot/metadata.h"
 #include "tests/integration/state_types.h"
 #include "tests/integration/word_count_output.h"
-#include "tests/testing/external_cluster.h"
+#include "tests/testing/shared_cluster_test.h"
 
 namespace flink::testing {
 namespace {
@@ -24,17 +24,11 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using Words = std::vector<std::string>;
 
 constexpr int kKeys = 60;
 
 const char* StateTypesJob() { return FLINK_TEST_JOBS "/StateTypesJob.so"; }
 std::string SharedDirectory() { return std::string(FLINK_SOURCE_DIR) + "/../shared"; }
-
-Words operator+(Words left, const Words& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
 
 /// The reader and writer of Flink's format that is not ours.
 class Oracle {
@@ -70,25 +64,13 @@ class Oracle {
   }
 };
 
-class CanonicalSavepointTest : public ::testing::Test {
+class CanonicalSavepointTest : public SharedClusterTest {
  protected:
   static void SetUpTestSuite() {
     ExternalCluster::Options options;
     options.slots = 8;
     options.configuration = {{"execution.checkpointing.interval", "500 ms"}};
-    auto started = ExternalCluster::Start(options);
-    ASSERT_TRUE(started.ok()) << Message(started.status());
-    cluster_ = started->release();
-  }
-  static void TearDownTestSuite() {
-    delete cluster_;
-    cluster_ = nullptr;
-  }
-
-  static std::string Dir(const std::string& name) {
-    std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::replace(test.begin(), test.end(), '/', '-');
-    return cluster_->File(test + "/" + name);
+    StartCluster(options);
   }
   static Words Settings(int parallelism, const std::string& backend) {
     return {"-p", std::to_string(parallelism), "-Dstate.backend.type=" + backend,
@@ -112,10 +94,6 @@ class CanonicalSavepointTest : public ::testing::Test {
     const std::string path = SavepointPathIn(result.out);
     return path.substr(std::min(path.size(), std::string("file:").size()));
   }
-  static void Cancel(const std::string& job) {
-    EXPECT_EQ(cluster_->Flink({"cancel", job}).exit_code, 0);
-    EXPECT_TRUE(cluster_->WaitForJobState(job, "CANCELED")) << cluster_->Logs();
-  }
   /// Lines of committed files, each once.
   static std::set<std::string> DistinctLines(const std::string& directory) {
     const Words lines = CommittedLines(directory);
@@ -131,10 +109,7 @@ class CanonicalSavepointTest : public ::testing::Test {
     EXPECT_EQ(DistinctLines(output), expected) << cluster_->Logs();
     return job;
   }
-
-  static ExternalCluster* cluster_;
 };
-ExternalCluster* CanonicalSavepointTest::cluster_ = nullptr;
 
 // ---- Every type ---------------------------------------------------------------------------------
 

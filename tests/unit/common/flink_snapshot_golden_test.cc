@@ -197,11 +197,13 @@ TEST_F(FlinkSnapshotGolden, OperatorStateStreamsAreReadToTheLastByte) {
     std::string bytes;
     if (!Read(snapshot, handle.stream, &bytes)) return;
     const auto states = ReadOperatorStateStream(bytes, handle);
-    if (!states.ok() && Message(states.status()).find("compressed") != std::string::npos) return;
     ASSERT_TRUE(states.ok()) << snapshot.directory << ": " << states.status();
     const auto again = WriteOperatorStateStream(*states);
     ASSERT_TRUE(again.ok()) << again.status();
-    ASSERT_EQ(again->bytes.size() - bytes.size(), bytes[3] == 6 ? 0u : 1u) << snapshot.directory;
+    const bool compressed = bytes[3] == 6 && bytes[4] != 0;
+    if (!compressed) {
+      ASSERT_EQ(again->bytes.size() - bytes.size(), bytes[3] == 6 ? 0u : 1u) << snapshot.directory;
+    }
     const auto reread = ReadOperatorStateStream(again->bytes, again->MakeHandle({}));
     ASSERT_TRUE(reread.ok()) << reread.status();
     identical += again->bytes == bytes ? 1 : 0;

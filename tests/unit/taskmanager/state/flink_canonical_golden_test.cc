@@ -3,19 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "common/concurrency/mailbox.h"
 #include "common/graph/operator_id.h"
 #include "common/io/file_system.h"
-#include "common/io/temp_directory.h"
 #include "common/snapshot/metadata.h"
 #include "flink/internal/string_value.h"
 #include "flink/state/timer_queue.h"
@@ -23,6 +24,7 @@
 #include "taskmanager/state/canonical_format.h"
 #include "taskmanager/state/keyed_state_backend.h"
 #include "taskmanager/state/keyed_state_restore.h"
+#include "tests/unit/taskmanager/state/canonical_harness.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -147,11 +149,12 @@ class FlinkCanonicalGolden : public ::testing::Test {
   void SetUp() override {
     const std::string archives = std::string(FLINK_SHARED_DIR) + "/golden";
     if (!io::IsDirectory(archives)) GTEST_SKIP() << "no snapshots of Flink in " << archives;
-    directory_ = io::TempDirectory::Create("canonical-goldens").value();
+    const std::string directory = harness_.File("goldens");
+    ASSERT_TRUE(io::CreateDirectories(directory).ok());
     const std::string command =
-        "tar xzf '" + archives + "/flink-1.20-goldens.tgz' -C '" + directory_.path() + "'";
+        "tar xzf '" + archives + "/flink-1.20-goldens.tgz' -C '" + directory + "'";
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
-    for (const auto& entry : fs::recursive_directory_iterator(directory_.path())) {
+    for (const auto& entry : fs::recursive_directory_iterator(directory)) {
       if (entry.path().filename() == "_metadata") Load(entry.path().parent_path().string());
     }
     ASSERT_GT(streams_.size(), 100u);
@@ -175,38 +178,11 @@ class FlinkCanonicalGolden : public ::testing::Test {
   }
 
   std::unique_ptr<KeyedStateBackend> Restore(const Stream& stream) {
-    KeyedStateBackend::Options options;
-    options.directory = directory_.File("backend");
-    options.operator_id = stream.op.ToHex();
-    options.operator_name = "golden";
-    options.key_groups = stream.handle.range();
-    options.max_parallelism = stream.max_parallelism;
-    options.restore = {{stream.handle, stream.directory}};
-    options.inline_threshold_bytes = 1 << 20;
-    options.post = [this](Mail mail) { mailbox_.Post(std::move(mail)); };
-    auto backend = KeyedStateBackend::Create(std::move(options));
-    EXPECT_TRUE(backend.ok()) << stream.Where() << ": " << Message(backend.status());
-    return backend.ok() ? std::move(backend).value() : nullptr;
+    return harness_.Open(stream.handle.range(), stream.max_parallelism,
+                         {{stream.handle, stream.directory}});
   }
-
-  /// The canonical stream that the backend writes now.
-  KeyGroupsHandle Take(KeyedStateBackend& backend) {
-    KeyedSnapshotRequest request;
-    request.checkpoint_id = 1;
-    request.format = SnapshotFormat::kCanonical;
-    request.exclusive_directory = directory_.File("savepoint");
-    EXPECT_TRUE(io::CreateDirectories(request.exclusive_directory).ok());
-    std::optional<StatusOr<KeyedSnapshotResult>> result;
-    backend.BeginSnapshot(request, [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
-    while (backend.AdvanceSnapshot()) {
-    }
-    mailbox_.RunUntil([&] { return result.has_value(); });
-    EXPECT_TRUE(result->ok()) << Message(result->status());
-    return std::get<KeyGroupsHandle>((*result)->handle);
-  }
-
   static std::string BytesOf(const KeyGroupsHandle& handle) {
-    return std::get<snapshot::InlineHandle>(handle.stream).bytes;
+    return CanonicalHarness::BytesOf(handle);
   }
 
   using Rows = std::map<std::pair<std::string, std::string>, std::string>;
@@ -227,9 +203,8 @@ class FlinkCanonicalGolden : public ::testing::Test {
     return rows;
   }
 
-  io::TempDirectory directory_;
+  CanonicalHarness harness_;
   std::vector<Stream> streams_;
-  Mailbox mailbox_;
 };
 
 TEST_F(FlinkCanonicalGolden, WhatRocksDbWroteIsWrittenAgainByteForByte) {
@@ -238,7 +213,7 @@ TEST_F(FlinkCanonicalGolden, WhatRocksDbWroteIsWrittenAgainByteForByte) {
     if (stream.compressed || stream.directory.find("/rocksdb-") == std::string::npos) continue;
     auto backend = Restore(stream);
     ASSERT_NE(backend, nullptr);
-    const KeyGroupsHandle again = Take(*backend);
+    const KeyGroupsHandle again = harness_.Take(*backend);
     EXPECT_EQ(again.offsets, stream.handle.offsets) << stream.Where();
     ASSERT_TRUE(BytesOf(again) == stream.bytes) << stream.Where();
     ++checked;
@@ -252,13 +227,33 @@ TEST_F(FlinkCanonicalGolden, WhatTheHeapWroteKeepsEveryRow) {
     if (stream.compressed || stream.directory.find("/hashmap-") == std::string::npos) continue;
     auto backend = Restore(stream);
     ASSERT_NE(backend, nullptr);
-    const KeyGroupsHandle again = Take(*backend);
+    const KeyGroupsHandle again = harness_.Take(*backend);
     ASSERT_EQ(RowsOf(stream, again), RowsOf(stream, stream.handle)) << stream.Where();
     // Rows stand in another order; so only the size is the same.
     ASSERT_EQ(BytesOf(again).size(), stream.bytes.size()) << stream.Where();
     ++checked;
   }
   EXPECT_GE(checked, 60);
+}
+
+TEST_F(FlinkCanonicalGolden, CompressedStreamsAreReadAndWrittenAgainUncompressed) {
+  int checked = 0;
+  for (const Stream& stream : streams_) {
+    if (!stream.compressed || stream.directory.find("/rocksdb-") == std::string::npos) continue;
+    const std::string plain_directory =
+        stream.directory.substr(0, stream.directory.size() - std::string("-snappy").size());
+    for (const Stream& plain : streams_) {
+      if (plain.directory != plain_directory || plain.op != stream.op ||
+          plain.handle.range() != stream.handle.range()) {
+        continue;
+      }
+      auto backend = Restore(stream);
+      ASSERT_NE(backend, nullptr);
+      ASSERT_TRUE(BytesOf(harness_.Take(*backend)) == plain.bytes) << stream.Where();
+      ++checked;
+    }
+  }
+  EXPECT_GE(checked, 2);
 }
 
 /// Rewrites states with the values that the job is known to have had, through our serializers.
@@ -393,7 +388,7 @@ TEST_F(FlinkCanonicalGolden, ValuesAndTimersOfOurTypesAreWrittenAgainByteForByte
       ASSERT_NE(backend, nullptr);
       TypedRewrite typed(backend.get(), op);
       rewrite->second(typed);
-      const KeyGroupsHandle again = Take(*backend);
+      const KeyGroupsHandle again = harness_.Take(*backend);
       EXPECT_EQ(again.offsets, stream.handle.offsets) << stream.Where() << " " << uid;
       ASSERT_TRUE(BytesOf(again) == stream.bytes) << stream.Where() << " " << uid;
       rewritten += typed.rewritten();

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Savepoints between this system and a real Apache Flink 1.20, both ways.
+
+    interop_test.py --dist BUILD/dist --jobs DIRECTORY --expected BINARY [unittest arguments]
+
+$PEER is a directory in which ../shared/interop/peer has installed Flink ("peer install"). Without it, without a JDK
+or without that folder beside the source tree the test is skipped: exit code 77."""
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHARED = os.path.join(os.path.dirname(SOURCE), "shared", "interop")
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(SOURCE, "benchmarks"), SHARED]
+
+from cluster import Cluster, free_ports  # noqa: E402
+
+OPTIONS = None
+KEYS = 60
+COUNT = 400_000
+
+
+class Peer:
+    """A JobManager and a TaskManager of Apache Flink, with the jobs to check and to run in a jar."""
+
+    def __init__(self, installed):
+        self.directory = tempfile.mkdtemp(prefix="flink-peer-")
+        os.symlink(os.path.join(installed, "lib"), os.path.join(self.directory, "lib"))
+        self.port, rpc_port = free_ports(2)
+        os.makedirs(os.path.join(self.directory, "conf"))
+        with open(os.path.join(self.directory, "conf", "config.yaml"), "w") as f:
+            f.write(f"""jobmanager.rpc.address: localhost
+jobmanager.rpc.port: {rpc_port}
+jobmanager.bind-host: localhost
+jobmanager.memory.process.size: 1200m
+taskmanager.bind-host: localhost
+taskmanager.host: localhost
+taskmanager.memory.process.size: 1600m
+taskmanager.numberOfTaskSlots: 4
+rest.address: localhost
+rest.port: {self.port}
+heartbeat.timeout: 300 s
+io.tmp.dirs: {self.directory}/tmp
+""")
+        self.environment = dict(os.environ, PEER=self.directory, PORT=str(self.port),
+                                GOLD_SRC=os.path.join(SOURCE, "tests", "interop"))
+        os.makedirs(os.path.join(self.directory, "tmp"))
+
+    def __enter__(self):
+        self._run([os.path.join(SHARED, "restore_check"), "--build"])
+        # The daemons keep what they are given: no pipe.
+        subprocess.run([os.path.join(SHARED, "peer"), "start"], check=True, env=self.environment,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.environ["PORT"] = str(self.port)
+        import flink_rest
+        self.rest = flink_rest
+        self._wait_for_slots()
+        self.jar = self.rest.upload(os.path.join(self.directory, "gold.jar"))
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([os.path.join(SHARED, "peer"), "stop"], env=self.environment,
+                       stdout=subprocess.DEVNULL, check=False)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _run(self, words):
+        return subprocess.run(words, check=True, env=self.environment, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+    def _wait_for_slots(self):
+        def ready():
+            try:
+                return self.rest.call("/overview")["slots-total"] == 4
+            except (OSError, RuntimeError):
+                return False
+        Cluster.wait_for("slots of Apache Flink", ready, 120, 0.2)
+
+    def sums(self, output, per_millisecond, parallelism, backend, savepoint=None):
+        """Starts the Java job; with a savepoint it drops the state of operators that it does not have."""
+        return self.rest.run(self.jar, "interop.Sums",
+                             [str(COUNT), output, str(per_millisecond), str(parallelism), backend],
+                             "file://" + savepoint if savepoint else None, allow=bool(savepoint))
+
+    def restore_check(self, savepoint, expected, parallelisms):
+        """Output of restore_check, and whether all went well; on both backends."""
+        done = subprocess.run([os.path.join(SHARED, "restore_check"), savepoint, expected, "-a", "-p", parallelisms],
+                              env=self.environment, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return done.returncode == 0, done.stdout
+
+
+def lines(directory):
+    found = []
+    for name in glob.glob(os.path.join(directory, "**", "part-*"), recursive=True):
+        with open(name) as f:
+            found += f.read().splitlines()
+    return found
+
+
+def savepoint_path(text):
+    for word in text.split():
+        if word.startswith("file:/"):
+            return word[len("file:"):].rstrip(".")
+    raise AssertionError("no savepoint in: " + text)
+
+
+class InteropTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.peer = cls.enterClassContext(Peer(os.environ["PEER"]))
+        cls.ours = cls.enterClassContext(Cluster(OPTIONS.dist, slots=8))
+        cls.job = os.path.join(OPTIONS.jobs, "StateTypesJob.so")
+
+    def path(self, name):
+        return os.path.join(self.ours.root, self.id().rsplit(".", 1)[1] + "-" + name)
+
+    def records_written(self, job):
+        vertices = self.ours.get(f"/jobs/{job}")["vertices"]
+        return vertices[0]["metrics"]["write-records"] if vertices else 0
+
+    def stop(self, job):
+        return savepoint_path(self.ours.flink("stop", "-p", self.path("savepoints"), job).stdout)
+
+    def check(self, savepoint, expected):
+        name = self.path("expected.json")
+        with open(name, "w") as f:
+            json.dump(expected, f)
+        fine, text = self.peer.restore_check(savepoint, name, "1,3")
+        self.assertTrue(fine, text)
+        self.assertEqual(text.count("OK  "), 4, text)
+
+    def assert_rest_is_counted(self, output):
+        """Each word's sums go on without a gap, and end where all COUNT numbers have been counted once."""
+        sums = {}
+        for line in lines(output):
+            word, number = line.split(",")
+            sums.setdefault(word, []).append(int(number))
+        self.assertEqual(len(sums), 97)
+        for word, numbers in sums.items():
+            total = len(range(int(word[1:]), COUNT, 97))
+            self.assertEqual(sorted(numbers), list(range(min(numbers), total + 1)), word)
+        # Not from the beginning.
+        self.assertGreater(min(min(numbers) for numbers in sums.values()), 1)
+
+    def test_states_of_all_types_restore_in_flink_on_both_backends(self):
+        for backend, parallelism in (("rocksdb", 3), ("hashmap", 1)):
+            job = self.ours.run_detached("-p", parallelism, f"-Dstate.backend.type={backend}", self.job,
+                                         "--case", "write", "--keys", KEYS, "--rate", 20000)
+            self.ours.wait_for("all keys", lambda: self.records_written(job) > 3 * KEYS)
+            expected = json.loads(subprocess.check_output([OPTIONS.expected, str(KEYS), str(parallelism)]))
+            self.check(self.stop(job), expected)
+
+    def test_word_count_restores_in_flink_on_both_backends(self):
+        os.makedirs(self.path("input"))
+        with open(self.path("input") + "/text", "w") as f:
+            for i in range(200_000):
+                f.write(f"the word{i % 5003} and word{i % 7} of line {i % 40009}\n")
+        output = self.path("output")
+        job = self.ours.run_detached("-p", 2, "-Dexecution.checkpointing.interval=300 ms",
+                                     os.path.join(self.ours.dist, "examples", "WordCount.so"), "--input",
+                                     self.path("input"), "--output", output, "--rate", 10000)
+        self.ours.wait_for("committed output", lambda: lines(output))
+        savepoint = self.stop(job)
+        counts = {}
+        for line in lines(output):
+            word, count = line.rsplit(",", 1)
+            counts[word] = max(counts.get(word, 0), int(count))
+        state = {"name": "_op_state", "kind": "VALUE", "type": "Tuple2<String,Integer>", "namespaceType": "Void",
+                 "ttl": False, "entries": [{"key": w, "value": [w, n]} for w, n in counts.items()]}
+        self.check(savepoint, {"operators": [{"uid": "count", "what": "keyed", "parallelism": 2,
+                                              "maxParallelism": 128, "keyType": "String", "states": [state]}]})
+
+    def test_flink_goes_on_exactly_from_our_savepoint(self):
+        job = self.ours.run_detached("-p", 2, self.job, "--case", "sums", "--count", COUNT, "--output",
+                                     self.path("ours"), "--rate", 20000)
+        self.ours.wait_for("many records", lambda: self.records_written(job) > 20000)
+        savepoint = self.stop(job)
+        for backend, parallelism in (("hashmap", 3), ("rocksdb", 1)):
+            output = self.path("flink-" + backend)
+            restored = self.peer.sums(output, 0, parallelism, backend, savepoint)
+            self.peer.rest.wait(restored, ("FINISHED",), 120)
+            self.assert_rest_is_counted(output)
+
+    def test_we_go_on_exactly_from_a_savepoint_of_flink(self):
+        for backend, ours, parallelism in (("hashmap", "rocksdb", 3), ("rocksdb", "hashmap", 1)):
+            job = self.peer.sums(self.path("flink-" + backend), 10, 2, backend)
+            self.peer.rest.wait(job, ("RUNNING",), 60)
+            self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 20000)
+            savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
+            self.peer.rest.cancel(job)
+            output = self.path("ours-" + backend)
+            text = self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={ours}", "-s", savepoint, self.job,
+                                   "--case", "sums", "--count", COUNT, "--output", output, check=False)
+            self.assertEqual(text.returncode, 0, text.stdout)
+            self.assert_rest_is_counted(output)
+
+    def flink_records_written(self, job):
+        vertices = self.peer.rest.call(f"/jobs/{job}")["vertices"]
+        return vertices[0]["metrics"]["write-records"]
+
+
+def main():
+    global OPTIONS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("dist", "jobs", "expected"):
+        parser.add_argument("--" + name, required=True)
+    OPTIONS, rest = parser.parse_known_args()
+    for missing, what in ((not os.path.isdir(SHARED), SHARED + " is not there"),
+                          (shutil.which("javac") is None, "there is no JDK"),
+                          (not glob.glob(os.path.join(os.environ.get("PEER", ""), "lib", "flink-*.jar")),
+                           "$PEER is no directory in which Apache Flink is installed (peer install)")):
+        if missing:
+            print("skipped:", what)
+            sys.exit(77)
+    unittest.main(argv=[sys.argv[0]] + rest, verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
