@@ -3,7 +3,7 @@
 #
 # Usage: tests/run.sh [--all] [--interop] [ctest options, e.g. -R NAME or -L unit]
 #   --all      also tests with the label "slow"
-#   --interop  also tests with the label "interop", which need an Apache Flink beside this tree
+#   --interop  also tests with the label "interop": against the Apache Flink 1.20 in $PEER (see tests/interop/interop_test.py)
 set -euo pipefail
 
 SOURCE_DIR=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
