@@ -212,7 +212,8 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   deps.private_checkpoint_directory = work_directory_.File("checkpoints");
   // Where those look who know the cluster's configuration, and who know the job's own.
   std::set<std::string> journals;
-  for (const Configuration* source : {&options_.configuration, &configuration}) {
+  const Configuration& effective = configuration;
+  for (const Configuration* source : {&options_.configuration, &effective}) {
     if (const auto directory = snapshot::JournalDirectory(*source)) journals.insert(*directory);
   }
   deps.journals.assign(journals.begin(), journals.end());
