@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/graph/operator_id.h"
@@ -118,8 +119,13 @@ struct FromJson<Bytes> {
 template <class... F>
 struct FromJson<std::tuple<F...>> {
   static std::tuple<F...> Of(const json& value) {
-    size_t i = 0;
-    return std::tuple<F...>{Parse<F>(value[i++])...};
+    return Of(value, std::index_sequence_for<F...>{});
+  }
+
+ private:
+  template <size_t... I>
+  static std::tuple<F...> Of(const json& value, std::index_sequence<I...>) {
+    return {Parse<F>(value[I])...};
   }
 };
 template <class E>
