@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/base/failpoint.h"
 #include "common/base/ids.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
@@ -137,7 +138,9 @@ Status DisposeSnapshot(const std::string& pointer) {
   }
   doomed.push_back(io::JoinPath(directory, kSideFileName));
   doomed.push_back(io::JoinPath(directory, kClaimFileName));
+  PassFailpoint("snapshot.delete-begun", directory);
   RETURN_IF_ERROR(io::RemoveFile(io::JoinPath(directory, kMetadataFileName)));
+  PassFailpoint("snapshot.metadata-deleted", directory);
   Status first;
   const auto keep_first = [&first](const Status& status) {
     if (status.ok()) return;
