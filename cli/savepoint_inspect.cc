@@ -1,6 +1,7 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/native_state_count.h"
 #include "cli/savepoint_list.h"
 #include "cli/text_table.h"
 #include "common/io/file_system.h"
@@ -134,7 +135,8 @@ Status SavepointInspect(const CommandContext& context) {
     return UsageError("Missing path. Specify the savepoint or checkpoint to look into.");
   }
   const std::string& path = context.line.arguments().front();
-  ASSIGN_OR_RETURN(const Inspection inspection, snapshot::InspectSnapshot(path));
+  ASSIGN_OR_RETURN(Inspection inspection, snapshot::InspectSnapshot(path));
+  CountNativeState(&inspection);
   if (context.line.Has("json")) {
     context.out << DumpJson(InspectionToJson(inspection)) << std::endl;
   } else {

@@ -88,6 +88,18 @@ SnapshotFiles FilesOf(const LoadedSnapshot& snapshot) {
   return files;
 }
 
+StatusOr<std::string> LocateFile(const StreamStateHandle& stream, const std::string& directory) {
+  ASSIGN_OR_RETURN(std::string path, ResolveStreamPath(stream, directory));
+  if (io::Exists(path)) return path;
+  const std::string name = io::BaseName(path);
+  for (const std::string& place :
+       {directory, io::JoinPath(io::DirectoryName(directory), "shared")}) {
+    std::string moved = io::JoinPath(place, name);
+    if (io::Exists(moved)) return moved;
+  }
+  return path;
+}
+
 std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
                                        std::vector<Status>* problems) {
   std::vector<std::string> found;

@@ -22,6 +22,10 @@ struct SnapshotFiles {
 };
 SnapshotFiles FilesOf(const LoadedSnapshot& snapshot);
 
+/// The path of the file behind a handle. One whose absolute path is of another machine is looked
+/// for beside the metadata and where checkpoints share files.
+StatusOr<std::string> LocateFile(const StreamStateHandle& stream, const std::string& directory);
+
 /// The directories with a `_metadata` at most `depth` levels below `directory` (0: itself), sorted.
 /// Does not follow symbolic links, nor look into the directories that checkpoints share. What
 /// cannot be listed is added to `problems` unless that is null.

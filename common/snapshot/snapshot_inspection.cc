@@ -12,6 +12,7 @@
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/serializer_snapshot.h"
 #include "common/snapshot/snappy_frames.h"
+#include "common/snapshot/snapshot_files.h"
 
 namespace flink::snapshot {
 namespace {
@@ -22,20 +23,6 @@ struct StreamContent {
   std::string_view bytes;
 };
 
-/// Where a file is; one whose absolute path is of another machine, beside the metadata or where
-/// checkpoints share files.
-StatusOr<std::string> Locate(const StreamStateHandle& stream, const std::string& directory) {
-  ASSIGN_OR_RETURN(std::string path, ResolveStreamPath(stream, directory));
-  if (io::Exists(path)) return path;
-  const std::string name = io::BaseName(path);
-  for (const std::string& place :
-       {directory, io::JoinPath(io::DirectoryName(directory), "shared")}) {
-    std::string moved = io::JoinPath(place, name);
-    if (io::Exists(moved)) return moved;
-  }
-  return path;
-}
-
 StatusOr<StreamContent> OpenStream(const StreamStateHandle& stream, const std::string& directory) {
   StreamContent content;
   if (stream.index() == 0 || std::holds_alternative<EmptySegmentHandle>(stream)) return content;
@@ -43,7 +30,7 @@ StatusOr<StreamContent> OpenStream(const StreamStateHandle& stream, const std::s
     content.bytes = in_place->bytes;
     return content;
   }
-  ASSIGN_OR_RETURN(const std::string path, Locate(stream, directory));
+  ASSIGN_OR_RETURN(const std::string path, LocateFile(stream, directory));
   ASSIGN_OR_RETURN(content.file, io::MappedFile::Open(path));
   content.bytes = content.file.bytes();
   const auto size = static_cast<uint64_t>(StreamSize(stream));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "tests/integration/lifecycle_fixture.h"
 
@@ -70,8 +71,43 @@ TEST_F(SnapshotToolsTest, InspectShowsTheOperatorsOfOurSnapshots) {
     keyed = true;
     EXPECT_EQ(op["key_groups"][0][0], 0);
     EXPECT_THAT(op["states"], Not(IsEmpty()));
+    int64_t entries = 0;
+    for (const json& state : op["states"]) entries += state["entries"].get<int64_t>();
+    EXPECT_GT(entries, 0) << op;
   }
   EXPECT_TRUE(keyed) << result.out;
+}
+
+TEST_F(SnapshotToolsTest, InspectCountsTheRowsOfFlinksRocksDbFiles) {
+  const std::string archive =
+      std::string(FLINK_SOURCE_DIR) + "/../shared/golden/flink-1.20-goldens.tgz";
+  if (!fs::exists(archive)) GTEST_SKIP() << "no " << archive;
+  fs::create_directories(Dir("golden"));
+  ASSERT_EQ(RunCommand({"tar", "xzf", archive, "-C", Dir("golden")}).exit_code, 0);
+  const auto operators = [](const std::string& path) {
+    const CommandResult result = cluster_->Flink({"savepoint", "inspect", "--json", path});
+    EXPECT_EQ(result.exit_code, 0) << path << result.err;
+    std::map<std::string, json> by_id;
+    for (const json& op : json::parse(result.out)["operators"]) by_id[op["id"]] = op;
+    return by_id;
+  };
+  // The same content, written in both formats.
+  for (const std::string given : {"kv-4096", "kv-types", "ns", "windows", "lazy"}) {
+    const auto canonical = operators(Dir("golden/") + given + "/rocksdb-canonical");
+    for (const auto& [id, native] : operators(Dir("golden/") + given + "/rocksdb-native")) {
+      EXPECT_THAT(native["notes"], IsEmpty()) << given << native;
+      const json& other = canonical.at(id);
+      ASSERT_EQ(native["states"].size(), other["states"].size()) << given;
+      for (const json& state : native["states"]) {
+        const auto same = std::find_if(
+            other["states"].begin(), other["states"].end(),
+            [&state](const json& candidate) { return candidate["name"] == state["name"]; });
+        ASSERT_NE(same, other["states"].end()) << given << state;
+        EXPECT_EQ(state["entries"], (*same)["entries"]) << given << state;
+        EXPECT_EQ(state["bytes"], (*same)["bytes"]) << given << state;
+      }
+    }
+  }
 }
 
 TEST_F(SnapshotToolsTest, PruneLeavesTheSavepointThatARunningJobMayFallBackTo) {
