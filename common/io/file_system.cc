@@ -290,11 +290,13 @@ Status RemoveFile(const std::string& path) {
 }
 
 StatusOr<std::string> ReadFile(const std::string& path) {
-  Descriptor file(Open(path, O_RDONLY));
+  // Without waiting for who writes into it, should it be a pipe.
+  Descriptor file(Open(path, O_RDONLY | O_NONBLOCK));
   if (!file.ok()) return SystemError(errno, "open", path);
   struct stat info;
   if (::fstat(file.get(), &info) != 0) return SystemError(errno, "read", path);
   if (S_ISDIR(info.st_mode)) return SystemError(EISDIR, "read", path);
+  if (!S_ISREG(info.st_mode)) return FailedPrecondition("cannot read {}: it is no file", path);
   // The size is a first guess: files of /proc say 0, others may grow.
   std::string bytes(static_cast<size_t>(info.st_size) + 1, '\0');
   size_t used = 0;

@@ -175,6 +175,7 @@ class Finder {
       if (absl::IsNotFound(loaded.status())) continue;  // Deleted a moment ago.
       if (!loaded.ok()) {
         unknown_ = Message(loaded.status());
+        Skip(directory, unknown_);
         continue;
       }
       const SnapshotFiles files = FilesOf(*loaded);

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -220,6 +223,43 @@ TEST_F(OfflineVerbsTest, FsckRefusesMistakes) {
   EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
   EXPECT_EQ(Flink({"fsck", "--older-than", "soon", In("sp")}), 1);
   EXPECT_THAT(out_.str(), HasSubstr("--older-than: "));
+}
+
+TEST_F(OfflineVerbsTest, HostileMetadataIsOneLineOnStderrAndNothingElse) {
+  Write(In("whole"), 1000);
+  const std::string whole = io::ReadFile(In("whole/_metadata")).value();
+  WriteTestFile(In("h/truncated/_metadata"), whole.substr(0, whole.size() / 2));
+  WriteTestFile(In("h/empty/_metadata"), "");
+  WriteTestFile(In("h/zeros/_metadata"), std::string(4096, '\0'));
+  WriteTestFile(In("h/line\nfeed/_metadata"), "x");
+  ASSERT_TRUE(io::CreateDirectories(In("h/directory/_metadata")).ok());
+  ASSERT_TRUE(io::CreateDirectories(In("h/pipe")).ok());
+  ASSERT_EQ(mkfifo(In("h/pipe/_metadata").c_str(), 0600), 0);
+  for (const char* name : {"truncated", "empty", "zeros", "line\nfeed", "directory", "pipe"}) {
+    EXPECT_EQ(Flink({"savepoint", "inspect", In("h/") + name}), 1) << name;
+    const std::string error = err_.str();
+    EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
+    EXPECT_EQ(out_.str(), "");
+  }
+  // What is whole beside them is found, and the others are named.
+  Write(In("h/savepoint"), 1000);
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("h")}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(In("h/savepoint")));
+  const std::string problems = err_.str();
+  EXPECT_EQ(std::count(problems.begin(), problems.end(), '\n'), 6) << problems;
+  EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s", In("h")}), 0) << err_.str();
+}
+
+TEST_F(OfflineVerbsTest, DeepDirectoriesAndCirclesOfLinksComeToAnEnd) {
+  std::string deep = "deep";
+  for (int i = 0; i < 200; ++i) deep += "/d";
+  ASSERT_TRUE(io::CreateDirectories(In(deep)).ok());
+  ASSERT_EQ(symlink(In("deep").c_str(), In("deep/d/again").c_str()), 0);
+  ASSERT_EQ(symlink("self", In("deep/self").c_str()), 0);
+  Write(In("deep/d/d/savepoint"), 1000);
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("deep")}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr(In("deep/d/d/savepoint")));
+  EXPECT_EQ(Flink({"fsck", In("deep")}), 0) << err_.str();
 }
 
 TEST_F(OfflineVerbsTest, EachHasHelpOfItsOwn) {
