@@ -80,6 +80,18 @@ TEST_F(SnapshotFilesTest, DisposeLeavesOtherFilesOfADirectoryThatIsTheUsers) {
   EXPECT_TRUE(io::Exists(In("friday/photos/1.jpg")));
 }
 
+// flink-surface §4.7 no. 93. That the metadata goes first is seen in the kill matrix.
+TEST_F(SnapshotFilesTest, DisposeTriesEverythingAndReturnsTheFirstError) {
+  Write(In("friday"), {"a", "b", "c"});
+  ASSERT_TRUE(io::RemoveFile(In("friday/b")).ok());
+  WriteTestFile(In("friday/b/not-to-be-deleted"));
+  EXPECT_THAT(Message(DisposeSnapshot(In("friday"))), HasSubstr(In("friday/b")));
+  EXPECT_FALSE(io::Exists(In("friday/_metadata")));
+  EXPECT_FALSE(io::Exists(In("friday/a")));
+  EXPECT_FALSE(io::Exists(In("friday/c")));
+  EXPECT_TRUE(io::Exists(In("friday/b/not-to-be-deleted")));
+}
+
 TEST_F(SnapshotFilesTest, DisposeOfACheckpointRemovesSharedFilesThatNoOtherNames) {
   Write(Checkpoint(kJob, 1), {"a"}, {Shared(kJob, "1.sst"), Shared(kJob, "both.sst")});
   Write(Checkpoint(kJob, 2), {"a"}, {Shared(kJob, "both.sst"), Shared(kJob, "2.sst")});
