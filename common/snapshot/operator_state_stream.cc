@@ -5,6 +5,7 @@
 
 #include "common/snapshot/java_data.h"
 #include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/snappy_frames.h"
 
 namespace flink::snapshot {
 namespace {
@@ -118,11 +119,6 @@ StatusOr<OperatorStateStream> WriteOperatorStateStream(std::span<const OperatorS
 StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view bytes,
                                                              const OperatorStateHandle& handle) {
   ASSIGN_OR_RETURN(const OperatorStateHead head, ReadOperatorStateHead(bytes));
-  if (head.compressed) {
-    return FailedPrecondition(
-        "the operator state is compressed, which cannot be read; take the savepoint with "
-        "execution.checkpointing.snapshot-compression: false");
-  }
   std::vector<int64_t> starts;
   for (const OperatorStateOffsets& state : handle.states) {
     starts.insert(starts.end(), state.offsets.begin(), state.offsets.end());
@@ -149,7 +145,13 @@ StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view by
       const size_t begin = static_cast<size_t>(offset);
       const size_t end =
           next == starts.end() ? bytes.size() : std::min(bytes.size(), static_cast<size_t>(*next));
-      state.elements.emplace_back(bytes.substr(begin, end - begin));
+      const std::string_view element = bytes.substr(begin, end - begin);
+      if (!head.compressed) {
+        state.elements.emplace_back(element);
+        continue;
+      }
+      ASSIGN_OR_RETURN(std::string uncompressed, DecompressFrames(element, begin));
+      state.elements.push_back(std::move(uncompressed));
     }
     states.push_back(std::move(state));
   }

@@ -58,7 +58,7 @@ StatusOr<OperatorStateHead> ReadOperatorStateHead(std::string_view bytes);
 /// The states the handle names, with the elements at its offsets. An element reaches to the next
 /// offset that is known, or the end of the stream: exact for a whole handle; the last element of a
 /// redistributed one (see redistribute.h) may carry bytes of its successors, which its decoder does
-/// not read. A compressed stream is refused, saying so.
+/// not read. Compressed streams are uncompressed.
 StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view bytes,
                                                              const OperatorStateHandle& handle);
 
