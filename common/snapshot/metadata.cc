@@ -15,6 +15,8 @@ constexpr int32_t kMagic = 0x4960672D;
 constexpr int32_t kMasterMagic = static_cast<int32_t>(0xC96B1696u);
 constexpr int32_t kOldestVersion = 2;
 constexpr int32_t kNewestVersion = 6;
+/// A larger file is something else, and would fill the memory.
+constexpr uint64_t kMaxMetadataBytes = uint64_t{1} << 31;
 /// Instead of the number of subtasks: the operator had finished.
 constexpr int32_t kFullyFinished = -1;
 /// Java's serialized null.
@@ -258,6 +260,10 @@ StatusOr<LoadedSnapshot> LoadSnapshot(std::string_view pointer) {
   ASSIGN_OR_RETURN(loaded.directory, ResolveSnapshotPointer(pointer));
   ASSIGN_OR_RETURN(std::string file, io::ParsePath(pointer));
   if (io::IsDirectory(file)) file = io::JoinPath(file, kMetadataFileName);
+  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(file));
+  if (size > kMaxMetadataBytes) {
+    return DataLoss("{}: {} bytes are more than the metadata of a snapshot has", file, size);
+  }
   ASSIGN_OR_RETURN(const std::string bytes, io::ReadFile(file));
   StatusOr<CheckpointMetadata> metadata = ParseMetadata(bytes);
   if (!metadata.ok()) return With(metadata.status(), "{}", file);

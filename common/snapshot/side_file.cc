@@ -9,6 +9,9 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// A larger file is something else, and would fill the memory.
+constexpr uint64_t kMaxSideFileBytes = uint64_t{1} << 30;
+
 std::string StringOf(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -18,7 +21,10 @@ std::string StringOf(const Json& object, const char* key) {
 
 SideFile ReadSideFile(const std::string& directory) {
   SideFile side;
-  const StatusOr<std::string> text = io::ReadFile(io::JoinPath(directory, kSideFileName));
+  const std::string path = io::JoinPath(directory, kSideFileName);
+  const StatusOr<uint64_t> size = io::FileSize(path);
+  if (!size.ok() || *size > kMaxSideFileBytes) return side;
+  const StatusOr<std::string> text = io::ReadFile(path);
   if (!text.ok()) return side;
   const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return side;

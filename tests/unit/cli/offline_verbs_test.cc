@@ -235,7 +235,10 @@ TEST_F(OfflineVerbsTest, HostileMetadataIsOneLineOnStderrAndNothingElse) {
   ASSERT_TRUE(io::CreateDirectories(In("h/directory/_metadata")).ok());
   ASSERT_TRUE(io::CreateDirectories(In("h/pipe")).ok());
   ASSERT_EQ(mkfifo(In("h/pipe/_metadata").c_str(), 0600), 0);
-  for (const char* name : {"truncated", "empty", "zeros", "line\nfeed", "directory", "pipe"}) {
+  WriteTestFile(In("h/huge/_metadata"), whole);
+  ASSERT_EQ(truncate(In("h/huge/_metadata").c_str(), off_t{1} << 40), 0);
+  for (const char* name :
+       {"truncated", "empty", "zeros", "line\nfeed", "directory", "pipe", "huge"}) {
     EXPECT_EQ(Flink({"savepoint", "inspect", In("h/") + name}), 1) << name;
     const std::string error = err_.str();
     EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
@@ -246,7 +249,7 @@ TEST_F(OfflineVerbsTest, HostileMetadataIsOneLineOnStderrAndNothingElse) {
   EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("h")}), 0);
   EXPECT_THAT(out_.str(), HasSubstr(In("h/savepoint")));
   const std::string problems = err_.str();
-  EXPECT_EQ(std::count(problems.begin(), problems.end(), '\n'), 6) << problems;
+  EXPECT_EQ(std::count(problems.begin(), problems.end(), '\n'), 7) << problems;
   EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s", In("h")}), 0) << err_.str();
 }
 
