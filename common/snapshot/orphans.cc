@@ -45,12 +45,21 @@ class Finder {
   explicit Finder(const OrphanSearch& search) : search_(search) {}
 
   StatusOr<OrphanReport> Find() {
-    ASSIGN_OR_RETURN(root_, io::ParsePath(search_.directory));
-    RETURN_IF_ERROR(io::ListDirectory(root_).status());
+    ASSIGN_OR_RETURN(const std::string asked, io::ParsePath(search_.directory));
+    RETURN_IF_ERROR(io::ListDirectory(asked).status());
+    root_ = asked;
+    // Lock and references of a part of a job's directory are those of the whole.
+    const std::string name = io::BaseName(asked);
+    if (IsCheckpointName(name) || name == kShared || name == kTaskOwned) {
+      root_ = io::DirectoryName(asked);
+    }
     // Files first: one that a snapshot names later was not there before that snapshot began.
     Visit(root_, 0);
     CollectReferences();
     Judge();
+    std::erase_if(report_.orphans, [&asked](const Orphan& orphan) {
+      return orphan.path != asked && !orphan.path.starts_with(asked == "/" ? asked : asked + "/");
+    });
     std::sort(report_.orphans.begin(), report_.orphans.end(),
               [](const Orphan& a, const Orphan& b) { return a.path < b.path; });
     return std::move(report_);

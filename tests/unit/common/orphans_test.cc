@@ -134,6 +134,18 @@ TEST_F(OrphansTest, ALockedDirectoryIsNotJudged) {
   EXPECT_THAT(Paths(Find()), UnorderedElementsAre(Shared('1'), OfJob("chk-1"), savepoint));
 }
 
+TEST_F(OrphansTest, APartOfAJobsDirectoryIsJudgedWithTheLockAndTheReferencesOfTheWhole) {
+  Write(OfJob("chk-1"), {}, {Shared('1')});
+  WriteTestFile(Shared('2'));
+  WriteTestFile(OfJob("chk-2/" + Uuid('3')));
+  EXPECT_THAT(Paths(Find(0, OfJob("shared"))), ElementsAre(Shared('2')));
+  EXPECT_THAT(Paths(Find(0, OfJob("chk-2"))), ElementsAre(OfJob("chk-2")));
+  const auto job = io::FileLock::Share(OfJob(kLockFileName));
+  ASSERT_TRUE(job.ok());
+  EXPECT_THAT(Find(0, OfJob("shared")).orphans, IsEmpty());
+  EXPECT_THAT(Find(0, OfJob("chk-2")).orphans, IsEmpty());
+}
+
 TEST_F(OrphansTest, WhatWasChangedLatelyIsListedAndKept) {
   WriteTestFile(Shared('1'));
   const OrphanReport report = Find(/*min_age_ms=*/60'000);
