@@ -85,6 +85,11 @@ class DispatcherTest : public ::testing::Test {
         {"file_1", library, "WordCount.so", "application/octet-stream"}};
     return Parse(http_->Post("/v1/jobs", items), status);
   }
+  size_t RecordedJobs() {
+    std::promise<size_t> recorded;
+    main_.Post([&] { recorded.set_value(store_.Jobs().value().size()); });
+    return recorded.get_future().get();
+  }
   void Await(const std::string& state) {
     for (int i = 0; i < 3000; ++i) {
       if (Get(JobPath() + "/status")["status"] == state) return;
@@ -137,9 +142,7 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
   EXPECT_EQ(Get(JobPath() + "/execution-result")["job-execution-result"]["application-status"],
             "CANCELED");
   // flink-surface §4.3 no. 48
-  std::promise<size_t> recorded;
-  main_.Post([&] { recorded.set_value(store_.Jobs().value().size()); });
-  EXPECT_EQ(recorded.get_future().get(), 0u);
+  while (RecordedJobs() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 
   const std::string disposal =
       Post("/savepoint-disposal", Json{{"savepoint-path", location}}.dump(), 200)["request-id"];

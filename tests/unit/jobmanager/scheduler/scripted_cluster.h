@@ -12,6 +12,8 @@
 
 #include "common/concurrency/mailbox.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/serializer_snapshot.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/pb/cluster/v1/cluster.pb.h"
 #include "flink/pb/graph/v1/job_graph.pb.h"
@@ -152,6 +154,13 @@ class ScriptedCluster : public TaskManagerDirectory {
     FromExecutor(task_manager, std::move(ack));
   }
   // The barrier has reached everybody.
+  /// The stream of a subtask that has registered no state.
+  static std::string EmptyKeyedState() {
+    snapshot::KeyedStateHeader header;
+    header.key_serializer = snapshot::SimpleSerializerSnapshot(
+        "org.apache.flink.api.common.typeutils.base.LongSerializer$LongSerializerSnapshot");
+    return snapshot::SerializeKeyedStateHeader(header).value();
+  }
   void OnTrigger(const pb::cluster::v1::TriggerCheckpoint& trigger) {
     last_target = trigger.target();
     if (!ack_checkpoints) return;
@@ -165,7 +174,8 @@ class ScriptedCluster : public TaskManagerDirectory {
         op->set_operator_id(subtask.vertex_id());  // The head of the chain.
         const std::string name = "state-" + std::to_string(subtask.subtask());
         const std::string file = io::JoinPath(trigger.target().exclusive_directory(), name);
-        IgnoreError(io::WriteFileDurably(file, "state"), "the test looks");
+        const std::string bytes = EmptyKeyedState();
+        IgnoreError(io::WriteFileDurably(file, bytes), "the test looks");
         snapshot::SubtaskState state;
         snapshot::KeyGroupsHandle keyed;
         keyed.kind = snapshot::KeyGroupsHandle::Kind::kKeyGroups;
@@ -173,13 +183,13 @@ class ScriptedCluster : public TaskManagerDirectory {
             RangeForOperator(128, ParallelismOf(deploy, subtask.vertex_id()), subtask.subtask());
         keyed.start_key_group = range.start;
         keyed.offsets.assign(static_cast<size_t>(range.size()), 0);
-        keyed.stream = snapshot::FileHandle{file, 5};
+        keyed.stream = snapshot::FileHandle{file, static_cast<int64_t>(bytes.size())};
         keyed.state_handle_id = "00000000-0000-0000-0000-000000000000";
         state.managed_keyed_state = keyed;
         op->set_state(snapshot::EncodeSubtaskState(state));
         (*op->mutable_checksums())[name] = 42;
-        ack->set_state_bytes(5);
-        ack->set_checkpointed_bytes(5);
+        ack->set_state_bytes(static_cast<int64_t>(bytes.size()));
+        ack->set_checkpointed_bytes(static_cast<int64_t>(bytes.size()));
         FromExecutor(task_manager, std::move(message));
       }
     }
