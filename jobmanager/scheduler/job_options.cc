@@ -1,5 +1,8 @@
 #include "jobmanager/scheduler/job_options.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "common/config/options.h"
 
 namespace flink::jobmanager {
@@ -13,7 +16,10 @@ StatusOr<int64_t> Milliseconds(const Configuration& configuration, const ConfigO
 }
 
 StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& configuration) {
-  const std::string value = configuration.GetString(options::kExternalizedCheckpointRetention);
+  std::string value = configuration.GetString(options::kExternalizedCheckpointRetention);
+  // As in Flink, names of enumerations may be written in any case.
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   if (value == "NO_EXTERNALIZED_CHECKPOINTS") return CheckpointRetention::kNoExternalized;
   if (value == "DELETE_ON_CANCELLATION") return CheckpointRetention::kDeleteOnCancellation;
   if (value == "RETAIN_ON_CANCELLATION") return CheckpointRetention::kRetainOnCancellation;

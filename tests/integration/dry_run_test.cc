@@ -51,7 +51,7 @@ class DryRunTest : public LifecycleTest {
   static void ExpectRefusedByDryRun(const CommandResult& result, const std::string& problem) {
     EXPECT_EQ(result.exit_code, 1) << result.out << result.err;
     EXPECT_THAT(result.out, HasSubstr(problem));
-    EXPECT_THAT(result.err, HasSubstr("The program would be refused: 1 problem found."));
+    EXPECT_THAT(result.err, HasSubstr("The program would be refused: "));
   }
 };
 

@@ -110,7 +110,7 @@ TEST_F(RetainedCheckpointTest, CancelLeavesAsManyCheckpointsAsAreRetainedAndNone
         << ::testing::PrintToString(Entries(directory));
     EXPECT_EQ(complete(), static_cast<int>(kept));
     if (!retain) {
-      EXPECT_EQ(FilesBelow(directory), "");
+      EXPECT_TRUE(WaitFor([&] { return FilesBelow(directory).empty(); })) << FilesBelow(directory);
     }
   }
 }
