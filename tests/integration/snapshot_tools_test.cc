@@ -39,7 +39,8 @@ TEST_F(SnapshotToolsTest, ListKnowsSavepointsInOtherDirectoriesAndCheckpointsOfA
   const std::string job = RunningJob(Retained("100 ms"));
   const CommandResult taken = cluster_->Flink({"savepoint", job, Dir("elsewhere")});
   ASSERT_EQ(taken.exit_code, 0) << taken.err;
-  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > 1; }));
+  const int before = CompletedCheckpoints(job);
+  ASSERT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > before; }));
   Cancel(job);
   const json list = List(*cluster_, {CheckpointDirectory(), job});
   ASSERT_THAT(list, SizeIs(2)) << list;
@@ -170,8 +171,8 @@ class KilledClusterTest : public ::testing::Test {};
 TEST_F(KilledClusterTest, WithoutAnyJobManagerSnapshotsAreListedPrunedAndCleanedUp) {
   ExternalCluster::Options options;
   const std::string root = ::testing::TempDir() + "flink-killed-" + std::to_string(getpid());
-  options.configuration = {{"state.checkpoints.dir", root + "/chk"},
-                           {"state.savepoints.dir", root + "/sp"},
+  options.configuration = {{"execution.checkpointing.dir", root + "/chk"},
+                           {"execution.checkpointing.savepoint-dir", root + "/sp"},
                            {"execution.checkpointing.interval", "20 ms"},
                            {"state.backend.type", "rocksdb"},
                            {"execution.checkpointing.data-inline-threshold", "0"}};
