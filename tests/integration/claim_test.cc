@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tests/integration/lifecycle_fixture.h"
+#include "tests/integration/word_count_output.h"
 
 namespace flink::testing {
 namespace {
@@ -183,18 +184,28 @@ INSTANTIATE_TEST_SUITE_P(
                       Resume{"SwitchedClaim", "CLAIM", kIncremental, kFull, kIncremental}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
 
-// SavepointITCase: a moved savepoint is disposed of where it is now.
-TEST_F(ClaimTest, AMovedSavepointIsDisposedOfAndALeftCopyRestores) {
-  const std::string path = Savepoint();
-  fs::create_directories(Dir("elsewhere"));
-  fs::copy(path, Dir("elsewhere/copy"), fs::copy_options::recursive);
-  fs::rename(path, Dir("elsewhere/moved"));
-  const CommandResult disposed =
-      cluster_->Flink({"savepoint", "-d", "file:" + Dir("elsewhere/moved")});
-  EXPECT_EQ(disposed.exit_code, 0) << disposed.err;
-  EXPECT_FALSE(fs::exists(Dir("elsewhere/moved")));
-  RunToTheEnd({"-s", Dir("elsewhere/copy"), "-p", "2"}, "out");
-  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+// SavepointITCase, SavepointFormatITCase: a moved savepoint is disposed of where it is now.
+TEST_F(ClaimTest, AMovedSavepointOfEitherFormatIsDisposedOfAndALeftCopyRestores) {
+  const std::string job = RunningJob(kFull, 2000);
+  for (const std::string type : {"canonical", "native"}) {
+    const CommandResult taken = cluster_->Flink({"savepoint", "--type", type, job, Dir(type)});
+    ASSERT_EQ(taken.exit_code, 0) << taken.err;
+    fs::create_directories(Dir("elsewhere"));
+    fs::copy(SavepointPathIn(taken.out).substr(5), Dir("elsewhere/" + type),
+             fs::copy_options::recursive);
+    fs::rename(Dir(type), Dir("elsewhere/parent-" + type));
+    const Words moved = Entries(Dir("elsewhere/parent-" + type));
+    ASSERT_THAT(moved, SizeIs(1));
+    const CommandResult disposed = cluster_->Flink(
+        {"savepoint", "-d", "file:" + Dir("elsewhere/parent-" + type + "/" + moved[0])});
+    EXPECT_EQ(disposed.exit_code, 0) << disposed.err;
+    EXPECT_THAT(Entries(Dir("elsewhere/parent-" + type)), SizeIs(0));
+  }
+  Cancel(job);
+  for (const std::string type : {"canonical", "native"}) {
+    RunToTheEnd(kFull + Words{"-s", Dir("elsewhere/" + type), "-p", "2"}, "out-" + type);
+    EXPECT_EQ(CheckCounts({Dir("out"), Dir("out-" + type)}, kCount), "") << type;
+  }
 }
 
 }  // namespace
