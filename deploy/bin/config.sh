@@ -140,8 +140,9 @@ launch() {
     exec 3>&1 1>> "$out" 2>> "$LOG" < /dev/null
     close_descriptors
     cd / || exit 1
-    FLINK_CONF_DIR=$conf FLINK_LOG_DIR=$FLINK_LOG_DIR FLINK_READY_FD=3 setsid "$program" &
-    echo "$!" >&3
+    # Before the process can say that it is ready.
+    echo "$BASHPID" >&3
+    FLINK_CONF_DIR=$conf FLINK_LOG_DIR=$FLINK_LOG_DIR FLINK_READY_FD=3 exec setsid "$program"
   )
   IFS= read -r pid <&"$READY" || return 1
   echo "$pid" > "$(pid_file "$daemon" "$number")"
