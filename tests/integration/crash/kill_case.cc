@@ -68,6 +68,7 @@ class Run {
   bool NeedsHelp() const {
     switch (case_.point.activity) {
       case Activity::kSnapshot:
+      case Activity::kCheckpoint:
         return false;
       case Activity::kStop:
         return !OperationStops();
@@ -127,6 +128,9 @@ class Run {
 
   void Operate() {
     operation_ = std::async(std::launch::async, [this] {
+      if (OperationStops() && case_.point.activity == Activity::kCheckpoint) {
+        cluster_.WaitForHit(program(), case_.point.name);
+      }
       operated_ = DoOperation();
       // A claim's job must be there before it can be stopped.
       if (NeedsHelp() && Claims()) beside_ = Help();
@@ -158,6 +162,7 @@ class Run {
   CommandResult Help() {
     switch (case_.point.activity) {
       case Activity::kSnapshot:
+      case Activity::kCheckpoint:
         break;
       case Activity::kStop: {
         const std::string job = Claims() && claimed_->ok() ? **claimed_ : job_;
@@ -309,7 +314,7 @@ const std::vector<Point>& Points() {
       {kJm, "io.temporary-written", Activity::kSnapshot, true, "_metadata"},
       {kJm, "io.renamed", Activity::kSnapshot, true, "_metadata"},
       {kJm, "checkpoint.persisted", Activity::kSnapshot, true, ""},
-      {kJm, "checkpoint.added", Activity::kSnapshot, false, ""},
+      {kJm, "checkpoint.added", Activity::kCheckpoint, false, ""},
       {kJm, "checkpoint.notify", Activity::kSnapshot, false, ""},
       {kEx, "task.notified", Activity::kSnapshot, false, ""},
       {kEx, "sink.committed-one", Activity::kSnapshot, false, ""},

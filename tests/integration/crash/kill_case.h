@@ -17,8 +17,8 @@ inline constexpr Operation kOperations[] = {Operation::kCheckpoint, Operation::k
                                             Operation::kDispose,    Operation::kClaim};
 
 /// What must happen for a failpoint to be hit. An operation that does not bring it about by itself
-/// gets it done at the same time.
-enum class Activity { kSnapshot, kStop, kDispose, kRestore };
+/// gets it done at the same time; one that stops the job begins when a checkpoint has got there.
+enum class Activity { kSnapshot, kCheckpoint, kStop, kDispose, kRestore };
 
 struct Point {
   Victim process;
