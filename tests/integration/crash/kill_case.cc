@@ -194,11 +194,15 @@ class Run {
       return gone ? OkStatus() : Internal("process {} did not die at the failpoint", hit);
     }
     if (cluster_.Kill(case_.victim, hit)) return OkStatus();
-    // Held before there is any executor: the first one dies.
+    // Held before there is any executor: the first one dies. When the stop has ended, there is
+    // nobody left.
     cluster_.Release(program(), case_.point.name);
-    return WaitFor([&] { return cluster_.Kill(case_.victim, hit); })
-               ? OkStatus()
-               : Internal("there was no {} to kill", ProgramOf(case_.victim));
+    const auto struck = [&] {
+      return cluster_.Kill(case_.victim, hit) ||
+             (Stops() && operation_.wait_for(std::chrono::seconds(0)) == std::future_status::ready);
+    };
+    return WaitFor(struck) ? OkStatus()
+                           : Internal("there was no {} to kill", ProgramOf(case_.victim));
   }
 
   /// The stop's savepoint, when it says that there is one.
