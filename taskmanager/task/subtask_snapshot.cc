@@ -6,6 +6,7 @@
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/operator_state_stream.h"
+#include "taskmanager/state/snapshot_writer.h"
 
 namespace flink::taskmanager {
 
@@ -24,11 +25,10 @@ SnapshotKind KindOf(const pb::SnapshotTarget& target) {
 
 SubtaskSnapshot::SubtaskSnapshot(const TaskEnvironment& environment,
                                  std::shared_ptr<TaskInbox> inbox, int64_t checkpoint_id,
-                                 int subtask, const pb::SnapshotTarget& target, Done done)
+                                 const pb::SnapshotTarget& target, Done done)
     : environment_(environment),
       inbox_(std::move(inbox)),
       checkpoint_id_(checkpoint_id),
-      subtask_(subtask),
       target_(target),
       kind_(KindOf(target)),
       done_(std::move(done)) {}
@@ -57,7 +57,8 @@ void SubtaskSnapshot::WriteListStates(size_t part, std::vector<OperatorListState
     return;
   }
   Part& p = parts_[part];
-  const std::string name = fmt::format("operator-{}-{}", p.id.ToHex(), subtask_);
+  // Of no other snapshot, so that it is clear who needs the file.
+  const std::string name = RandomUuid();
   const int64_t size = static_cast<int64_t>(stream->bytes.size());
   if (stream->bytes.size() <= environment_.inline_threshold_bytes) {
     snapshot::InlineHandle handle;

@@ -29,7 +29,7 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   using Done = std::function<void(StatusOr<pb::CheckpointAck>)>;
 
   SubtaskSnapshot(const TaskEnvironment& environment, std::shared_ptr<TaskInbox> inbox,
-                  int64_t checkpoint_id, int subtask, const pb::SnapshotTarget& target, Done done);
+                  int64_t checkpoint_id, const pb::SnapshotTarget& target, Done done);
 
   /// Operators in order of the chain.
   void AddOperator(const OperatorId& id, std::vector<OperatorListState> list_states);
@@ -60,7 +60,6 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   const TaskEnvironment& environment_;
   const std::shared_ptr<TaskInbox> inbox_;
   const int64_t checkpoint_id_;
-  const int subtask_;
   const pb::SnapshotTarget target_;
   const SnapshotKind kind_;
   Done done_;

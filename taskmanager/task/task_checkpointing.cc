@@ -82,7 +82,7 @@ void Task::TakeSnapshot(const CheckpointBarrier& barrier,
   chain_->BroadcastBarrier(shared);
 
   auto snapshot = std::make_shared<SubtaskSnapshot>(
-      environment_, inbox_, id, deployment_.subtask, target,
+      environment_, inbox_, id, target,
       [this, id](StatusOr<pb::CheckpointAck> ack) { OnSnapshotDone(id, std::move(ack)); });
   running.snapshot = snapshot;
   taken_[id] = kind;

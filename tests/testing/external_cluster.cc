@@ -214,6 +214,11 @@ StatusOr<std::unique_ptr<ExternalCluster>> ExternalCluster::Create(const Options
 StatusOr<std::unique_ptr<ExternalCluster>> ExternalCluster::Start(const Options& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<ExternalCluster> cluster, Create(options));
   const CommandResult started = cluster->Script("start-cluster.sh");
+  if (started.err.find("the port is in use") != std::string::npos) {
+    // Somebody has taken it since we looked.
+    cluster.reset();
+    return Start(options);
+  }
   if (started.exit_code != 0) {
     return Internal("start-cluster.sh ended with {}:\n{}{}{}", started.exit_code, started.out,
                     started.err, cluster->Logs());

@@ -247,6 +247,26 @@ StatusOr<std::string> CrashCluster::NewestSnapshot() const {
   return newest;
 }
 
+StatusOr<std::string> CrashCluster::NewestListedSnapshot() const {
+  ASSIGN_OR_RETURN(const std::string newest, NewestSnapshot());
+  const CommandResult result = cluster_->Flink(
+      {"savepoint", "list", "--json", "-Dexecution.checkpointing.dir=file://" + Directory("chk")});
+  const auto list = nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+  if (result.exit_code != 0 || !list.is_array()) {
+    return Internal("savepoint list: {} {}{}", result.exit_code, result.out, result.err);
+  }
+  std::string listed;
+  for (const auto& entry : list) {
+    ASSIGN_OR_RETURN(const std::string path, io::ParsePath(entry["path"].get<std::string>()));
+    RETURN_IF_ERROR(With(CheckSnapshot(path).status(), "savepoint list shows {}", path));
+    if (listed.empty()) listed = path;
+  }
+  if (listed != newest) {
+    return Internal("the newest snapshot is \"{}\", savepoint list says \"{}\"", newest, listed);
+  }
+  return listed;
+}
+
 Status CrashCluster::CheckOutput() const {
   std::vector<std::string> expected;
   for (int key = 0; key < kKeys; ++key) {
@@ -267,6 +287,28 @@ Status CrashCluster::CheckOutput() const {
   return DataLoss("of {} lines {} are missing ({} …) and {} too many ({} …)", expected.size(),
                   missing.size(), missing.empty() ? "" : missing.front(), extra.size(),
                   extra.empty() ? "" : extra.front());
+}
+
+Status CrashCluster::CheckLeftovers() const {
+  const std::vector<std::string> fsck = {"fsck", "--older-than", "0s", Directory("")};
+  std::vector<std::string> remove = fsck;
+  remove.insert(remove.end() - 1, "--delete");
+  const CommandResult removed = cluster_->Flink(remove);
+  if (removed.exit_code != 0) return Internal("fsck --delete: {}{}", removed.out, removed.err);
+  const CommandResult again = cluster_->Flink(fsck);
+  if (again.exit_code != 0 || again.out.find("No orphans") == std::string::npos) {
+    return Internal("fsck again: {}{}", again.out, again.err);
+  }
+  for (const char* below : {"chk", "sp"}) {
+    for (const fs::path& path : PathsBelow(Directory(below))) {
+      const std::string name = path.filename();
+      const bool snapshot = name.starts_with("chk-") || name.starts_with("savepoint-");
+      if (snapshot && !fs::exists(path / snapshot::kMetadataFileName)) {
+        return Internal("fsck has left {}:{}", path.string(), Listing(path));
+      }
+    }
+  }
+  return NewestSnapshot().status();
 }
 
 Status CrashCluster::CheckStorage(const std::string& job) const {

@@ -70,10 +70,15 @@ class CrashCluster {
   /// The complete snapshot with the highest id below the directories of checkpoints and savepoints,
   /// "" when there is none. An error when any `_metadata` there cannot be restored.
   StatusOr<std::string> NewestSnapshot() const;
+  /// The same by `savepoint list`, which may show nothing that cannot be restored.
+  StatusOr<std::string> NewestListedSnapshot() const;
   /// That the committed files hold exactly what the job must give.
   Status CheckOutput() const;
   /// Nothing of a job that ended, and no savepoint without `_metadata`.
   Status CheckStorage(const std::string& job) const;
+  /// What a JobManager that was killed has left: `fsck --delete` finds it all, and nothing that a
+  /// snapshot needs. No job may run.
+  Status CheckLeftovers() const;
 
  private:
   CrashCluster() = default;

@@ -247,7 +247,7 @@ class Run {
     RETURN_IF_ERROR(EndOthers());
     cluster_.LetGo();
     if (new_job_manager) {
-      ASSIGN_OR_RETURN(const std::string newest, cluster_.NewestSnapshot());
+      ASSIGN_OR_RETURN(const std::string newest, cluster_.NewestListedSnapshot());
       RETURN_IF_ERROR(Resume(newest));
     } else if (Claims() && !claimed_->ok()) {
       return With(claimed_->status(), "the job that claims was not taken");
@@ -257,7 +257,7 @@ class Run {
     RETURN_IF_ERROR(cluster_.CheckOutput());
     // All that looks like a snapshot still is one, also what the resumed job left to its owner.
     RETURN_IF_ERROR(cluster_.NewestSnapshot().status());
-    return new_job_manager ? OkStatus() : cluster_.CheckStorage(job_);
+    return new_job_manager ? cluster_.CheckLeftovers() : cluster_.CheckStorage(job_);
   }
 
   /// The JobManager lives: the job has ended by itself, or has been stopped.

@@ -31,7 +31,7 @@ class RandomKills {
     ASSIGN_OR_RETURN(const std::string state, cluster_.AwaitEnd(job_));
     if (state != "FINISHED") return Internal("the job ended as {}", state);
     RETURN_IF_ERROR(cluster_.CheckOutput());
-    return cluster_.NewestSnapshot().status();
+    return cluster_.CheckLeftovers();
   }
 
  private:
@@ -83,7 +83,7 @@ class RandomKills {
   }
 
   Status Resume() {
-    ASSIGN_OR_RETURN(const std::string newest, cluster_.NewestSnapshot());
+    ASSIGN_OR_RETURN(const std::string newest, cluster_.NewestListedSnapshot());
     if (newest.empty()) return Internal("there is no snapshot to go on from");
     const bool claim = Draw(2) == 0;
     const int parallelism = 1 + Draw(CrashCluster::kTaskManagers * CrashCluster::kSlots);

@@ -48,7 +48,7 @@ class SubtaskSnapshotTest : public testing::Test {
     HeldBackend backend;
     bool acknowledged = false;
     auto snapshot = std::make_shared<SubtaskSnapshot>(
-        environment, std::make_shared<TaskInbox>(), 1, 0, pb::SnapshotTarget(),
+        environment, std::make_shared<TaskInbox>(), 1, pb::SnapshotTarget(),
         [&](const StatusOr<pb::CheckpointAck>& ack) { acknowledged = ack.ok(); });
     snapshot->AddOperator(OperatorId(), {});
     snapshot->AddKeyedState(backend);
