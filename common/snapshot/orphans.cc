@@ -232,7 +232,8 @@ Status DeleteOrphan(const Orphan& orphan) {
     const StatusOr<io::FileAttributes> now = io::AttributesOf(path);
     if (absl::IsNotFound(now.status())) continue;
     RETURN_IF_ERROR(now.status());
-    if (now->changed_ms > orphan.changed_ms) {
+    // Not its other attributes: those change when a hard link to the file is deleted, too.
+    if (now->modified_ms > orphan.changed_ms) {
       return FailedPrecondition("{} has changed meanwhile and was left alone", path);
     }
   }

@@ -206,6 +206,23 @@ TEST_F(OrphansTest, WhatHasChangedSinceItWasFoundIsNotDeleted) {
   EXPECT_TRUE(io::Exists(OfJob("chk-1/" + Uuid('1'))));
 }
 
+TEST_F(OrphansTest, HardLinksToOneFileAreDeletedOneAfterTheOther) {
+  WriteTestFile(Shared('1'));
+  ASSERT_TRUE(io::CreateDirectories(OfJob("chk-1")).ok());
+  ASSERT_TRUE(io::LinkOrCopy(Shared('1'), OfJob("chk-1/" + Uuid('2'))).value());
+  OrphanReport report = Find();
+  ASSERT_EQ(report.orphans.size(), 2u);
+  // As if the first were deleted a while after they were found.
+  for (Orphan& orphan : report.orphans) {
+    orphan.changed_ms = io::AttributesOf(Shared('1')).value().modified_ms;
+  }
+  for (const Orphan& orphan : report.orphans) {
+    const Status deleted = DeleteOrphan(orphan);
+    EXPECT_TRUE(deleted.ok()) << Message(deleted);
+  }
+  EXPECT_THAT(Find().orphans, IsEmpty());
+}
+
 TEST_F(OrphansTest, ADirectoryThatIsNotThereIsAnError) {
   OrphanSearch search;
   search.directory = In("nowhere");
