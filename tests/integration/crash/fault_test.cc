@@ -110,6 +110,25 @@ TEST_F(FaultTest, AfterTheDeathOfAllProcessesTheJobGoesOnFromItsNewestSnapshot) 
   ExpectExactEnd();
 }
 
+// Two checkpoints are left, because the JobManager died before it could delete the older one.
+TEST_F(FaultTest, AClaimedCheckpointTakesNothingFromTheOlderOneBesideIt) {
+  crash_->Arm("jobmanager", "checkpoint.added", "kill 3");
+  ASSERT_NE(crash_->WaitForHit("jobmanager", "checkpoint.added"), 0);
+  ASSERT_TRUE(WaitFor([&] { return cluster().Processes("jobmanager").empty(); }));
+  const Status healed = crash_->Heal();
+  ASSERT_TRUE(healed.ok()) << Message(healed);
+  const auto newest = crash_->NewestListedSnapshot();
+  ASSERT_TRUE(newest.ok()) << Message(newest.status());
+  const auto job = crash_->Submit(*newest, {"--claimMode", "CLAIM"});
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  job_ = *job;
+  AwaitCheckpoints(3);
+  EXPECT_TRUE(WaitFor([&] { return !fs::exists(*newest); })) << "it was claimed";
+  const auto restorable = crash_->NewestSnapshot();
+  EXPECT_TRUE(restorable.ok()) << Message(restorable.status());
+  ExpectExactEnd();
+}
+
 TEST_F(FaultTest, TaskManagersThatDieAgainAndAgainLoseNothing) {
   for (int i = 0; i < 5; ++i) {
     Signal("taskmanager", SIGKILL);
