@@ -5,7 +5,6 @@
 
 #include "common/base/failpoint.h"
 #include "common/base/ids.h"
-#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/side_file.h"
