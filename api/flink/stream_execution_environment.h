@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "flink/checkpoint_config.h"
 #include "flink/data_stream.h"
 #include "flink/sequence_source.h"
 #include "flink/source.h"
@@ -54,6 +55,22 @@ class StreamExecutionEnvironment {
   void EnableCheckpointing(int64_t interval_ms,
                            CheckpointingMode mode = CheckpointingMode::kExactlyOnce) {
     EnableCheckpointing(std::chrono::milliseconds(interval_ms), mode);
+  }
+  CheckpointConfig GetCheckpointConfig() { return CheckpointConfig(graph_); }
+  // Short cuts to functions of CheckpointConfig; what they promise stands there.
+  /// Keeps the latest checkpoints below `path` when the job fails for good or is cancelled.
+  void EnablePersistentCheckpoints(const std::string& path) {
+    GetCheckpointConfig().EnablePersistentCheckpoints(path);
+  }
+  void DisablePersistentCheckpoints() { GetCheckpointConfig().DisablePersistentCheckpoints(); }
+  /// Takes a savepoint into a new directory below `path` every `interval`.
+  void EnablePeriodicSavepoints(std::chrono::milliseconds interval, const std::string& path) {
+    GetCheckpointConfig().EnablePeriodicSavepoints(interval, path);
+  }
+  void DisablePeriodicSavepoints() { GetCheckpointConfig().DisablePeriodicSavepoints(); }
+  /// The newest `max` periodic savepoints are kept while the job runs.
+  void SetMaximumNumberOfRetainedPeriodicSavepoints(int max) {
+    GetCheckpointConfig().SetMaximumNumberOfRetainedPeriodicSavepoints(max);
   }
   /// Any key of the configuration that a job may set.
   void SetConfiguration(const std::string& key, const std::string& value) {

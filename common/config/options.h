@@ -37,9 +37,26 @@ inline constexpr ConfigOption kCheckpointStorage{"execution.checkpointing.storag
 /// A directory per job below the checkpoint directory.
 inline constexpr ConfigOption kCheckpointCreateSubdir{"execution.checkpointing.create-subdir",
                                                       "true"};
-/// NO_EXTERNALIZED_CHECKPOINTS, DELETE_ON_CANCELLATION or RETAIN_ON_CANCELLATION.
+/// What becomes of checkpoints at the job's end: NO_EXTERNALIZED_CHECKPOINTS,
+/// DELETE_ON_CANCELLATION (kept when the job fails) or RETAIN_ON_CANCELLATION (kept when it fails
+/// or is cancelled: persistent checkpoints).
 inline constexpr ConfigOption kExternalizedCheckpointRetention{
     "execution.checkpointing.externalized-checkpoint-retention", "NO_EXTERNALIZED_CHECKPOINTS"};
+/// A savepoint is taken every such interval, and it belongs to the user; absent or 0: none is. At
+/// least 10 ms. One that fails is logged and does not fail the job; one that is due while the one
+/// before is still being written is left out.
+inline constexpr ConfigOption kPeriodicSavepointInterval{
+    "execution.checkpointing.periodic-savepoints.interval", ""};
+/// Where they go; absent: execution.checkpointing.savepoint-dir.
+inline constexpr ConfigOption kPeriodicSavepointDirectory{
+    "execution.checkpointing.periodic-savepoints.dir", ""};
+/// How many periodic savepoints of a job are kept while it runs. The oldest is disposed of when a
+/// newer one is complete; the end of the job and the loss of the JobManager delete none.
+inline constexpr ConfigOption kRetainedPeriodicSavepoints{
+    "execution.checkpointing.periodic-savepoints.num-retained", "1"};
+/// NATIVE.
+inline constexpr ConfigOption kPeriodicSavepointFormat{
+    "execution.checkpointing.periodic-savepoints.format-type", "NATIVE"};
 inline constexpr ConfigOption kIncrementalCheckpoints{"execution.checkpointing.incremental",
                                                       "false"};
 /// State streams up to this size stand in `_metadata` itself. At most 1 mb.

@@ -1,5 +1,6 @@
 // CheckpointCoordinator: how an attempt reaches the tasks, completes, or is aborted.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,11 +68,15 @@ void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::Meta
   const SnapshotKind kind = pending.request.kind;
   RememberCompleted(id);
   statistics_.OnCompleted(id, e.external_path);
-  if (id > last_completed_id_) {
-    last_completed_id_ = id;
-    counted_failures_.clear();
+  if (pending.request.IsPeriodicSavepoint()) {
+    RetainPeriodicSavepoint(pending);
+  } else {
+    if (id > last_completed_id_) {
+      last_completed_id_ = id;
+      counted_failures_.clear();
+    }
+    last_completion_ms_ = now_ms_;
   }
-  last_completion_ms_ = now_ms_;
   if (!IsSavepoint(kind)) {
     CompletedCheckpoint completed;
     completed.id = id;
@@ -117,6 +122,15 @@ void CheckpointCoordinator::AddToStore(CompletedCheckpoint completed) {
   }
 }
 
+void CheckpointCoordinator::RetainPeriodicSavepoint(const PendingCheckpoint& pending) {
+  periodic_savepoints_.push_back({pending.id, pending.location});
+  const auto retained = static_cast<size_t>(std::max(1, options_.num_retained_periodic_savepoints));
+  while (periodic_savepoints_.size() > retained) {
+    Emit(checkpoint::DisposePeriodicSavepoint{std::move(periodic_savepoints_.front())});
+    periodic_savepoints_.pop_front();
+  }
+}
+
 void CheckpointCoordinator::Discard(const CompletedCheckpoint& dropped) {
   if (dropped.owned()) {
     Emit(checkpoint::DiscardCheckpoint{dropped});
@@ -149,6 +163,9 @@ void CheckpointCoordinator::Abort(CheckpointId id, const Cause& cause) {
   }
   Delete(registry_.Unregister(id));
   Delete(registry_.Unpin(id));
+  if (pending.request.IsPeriodicSavepoint()) {
+    Emit(checkpoint::PeriodicSavepointMissed{id, message});
+  }
   if (pending.request.request) {
     checkpoint::CompleteRequest answer;
     answer.request = *pending.request.request;
@@ -166,6 +183,7 @@ void CheckpointCoordinator::AbortPending(Reason reason) {
 
 void CheckpointCoordinator::AfterFailure(const PendingCheckpoint& pending, const Cause& cause) {
   const SnapshotKind kind = pending.request.kind;
+  if (pending.request.IsPeriodicSavepoint()) return;
   if (cause.subtask && IsStop(kind)) {
     Emit(checkpoint::FailJob{FailureMessage(cause.reason, cause.detail), cause.subtask});
   } else if (cause.subtask || !IsSavepoint(kind)) {

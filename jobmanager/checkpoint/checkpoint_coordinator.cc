@@ -40,6 +40,7 @@ std::optional<int64_t> CheckpointCoordinator::NextWakeup() const {
   };
   consider(next_periodic_ms_);
   consider(final_retry_ms_);
+  if (phase_ == Phase::kRunning && !end_of_data_) consider(next_periodic_savepoint_ms_);
   for (const auto& [id, pending] : pending_) {
     consider(pending.trigger_timestamp_ms + options_.timeout_ms);
   }
@@ -63,6 +64,9 @@ void CheckpointCoordinator::On(checkpoint::JobRunning& e) {
   end_of_data_ = false;
   phase_ = Phase::kRunning;
   StartPeriodic(e.initial_delay_ms);
+  if (options_.periodic_savepoint_interval_ms && !next_periodic_savepoint_ms_) {
+    next_periodic_savepoint_ms_ = now_ms_ + *options_.periodic_savepoint_interval_ms;
+  }
 }
 
 void CheckpointCoordinator::On(checkpoint::JobLeftRunning&) {
@@ -82,12 +86,15 @@ void CheckpointCoordinator::On(checkpoint::Tick&) {
   for (const CheckpointId id : expired) Abort(id, Cause{Reason::kCheckpointExpired, "", {}});
   if (phase_ != Phase::kRunning) return;
   if (final_retry_ms_ && *final_retry_ms_ <= now_ms_) RequestFinal();
+  if (next_periodic_savepoint_ms_ && *next_periodic_savepoint_ms_ <= now_ms_ && !end_of_data_) {
+    AdvanceSchedule(*next_periodic_savepoint_ms_, *options_.periodic_savepoint_interval_ms);
+    RequestPeriodicSavepoint();
+  }
   if (next_periodic_ms_ && *next_periodic_ms_ <= now_ms_) {
-    // Fixed rate: checkpoints that were due while nobody called are not made up for.
-    const int64_t interval = PeriodicIntervalMs();
-    *next_periodic_ms_ += ((now_ms_ - *next_periodic_ms_) / interval + 1) * interval;
-    const bool queued = std::any_of(queue_.begin(), queue_.end(),
-                                    [](const CheckpointRequest& r) { return r.periodic; });
+    AdvanceSchedule(*next_periodic_ms_, PeriodicIntervalMs());
+    const bool queued = std::any_of(queue_.begin(), queue_.end(), [](const CheckpointRequest& r) {
+      return r.periodic && !IsSavepoint(r.kind);
+    });
     if (!queued) {
       CheckpointRequest request;
       request.periodic = true;
@@ -129,9 +136,10 @@ void CheckpointCoordinator::On(checkpoint::AllSubtasksEndOfData&) {
   if (end_of_data_ || (phase_ != Phase::kRunning && phase_ != Phase::kTerminating)) return;
   end_of_data_ = true;
   StopPeriodic();
-  queue_.erase(std::remove_if(queue_.begin(), queue_.end(),
-                              [](const CheckpointRequest& r) { return r.periodic; }),
-               queue_.end());
+  queue_.erase(
+      std::remove_if(queue_.begin(), queue_.end(),
+                     [](const CheckpointRequest& r) { return r.periodic && !IsSavepoint(r.kind); }),
+      queue_.end());
   // A stop in progress ends the tasks itself; if it fails, the final checkpoint is requested then.
   if (phase_ == Phase::kRunning) RequestFinal();
 }

@@ -32,6 +32,11 @@ struct CheckpointCoordinatorOptions {
   CheckpointRetention retention = CheckpointRetention::kNoExternalized;
   bool unaligned = false;
   bool incremental = false;
+  /// Absent = no periodic savepoints. They go below `periodic_savepoint_directory`.
+  std::optional<int64_t> periodic_savepoint_interval_ms;
+  std::string periodic_savepoint_directory;
+  SavepointFormat periodic_savepoint_format = SavepointFormat::kCanonical;
+  int num_retained_periodic_savepoints = 1;
   size_t max_queued_requests = 1000;
   size_t history_size = 10;
   /// Until a final checkpoint that failed is tried again.
@@ -70,6 +75,9 @@ class CheckpointCoordinator {
   /// The checkpoint a new job attempt restores from; null = start empty.
   const CompletedCheckpoint* LatestRestorable() const { return store_.Latest(); }
   const CompletedCheckpointStore& store() const { return store_; }
+  /// The periodic savepoints that are kept, oldest first. They are a queue of their own: never
+  /// restored from at a failover, never deleted at the job's end.
+  const std::deque<PeriodicSavepoint>& periodic_savepoints() const { return periodic_savepoints_; }
   const CheckpointStatistics& statistics() const { return statistics_; }
   const SharedStateRegistry& registry() const { return registry_; }
   const CheckpointCoordinatorOptions& options() const { return options_; }
@@ -129,10 +137,13 @@ class CheckpointCoordinator {
   void StartPeriodic(std::optional<int64_t> delay_ms);
   void StopPeriodic();
   void RequestFinal();
+  void RequestPeriodicSavepoint();
+  bool PeriodicSavepointUnderWay() const;
   void Refuse(const CheckpointRequest& request, CheckpointFailureReason reason);
   void RefuseQueued(CheckpointFailureReason reason);
   std::string NotRunningDetail() const;
   int64_t PeriodicIntervalMs() const;
+  void AdvanceSchedule(int64_t& due_ms, int64_t interval_ms) const;
 
   // checkpoint_completion.cc: how attempts end.
   void BeginTriggering(PendingCheckpoint& pending);
@@ -141,6 +152,7 @@ class CheckpointCoordinator {
   void PersistWhenAcked(PendingCheckpoint& pending);
   void Complete(PendingCheckpoint pending, checkpoint::MetadataPersisted& e);
   void AddToStore(CompletedCheckpoint checkpoint);
+  void RetainPeriodicSavepoint(const PendingCheckpoint& pending);
   void Discard(const CompletedCheckpoint& checkpoint);
   void EnterDone();
   void Abort(CheckpointId id, const Cause& cause);
@@ -172,6 +184,10 @@ class CheckpointCoordinator {
   std::set<CheckpointId> counted_failures_;
   CheckpointId last_completed_id_ = 0;
   std::optional<int64_t> last_completion_ms_;
+  std::deque<PeriodicSavepoint> periodic_savepoints_;
+  // When the next one is due. Goes on across attempts: a job that restarts more often than it is to
+  // have savepoints still gets them.
+  std::optional<int64_t> next_periodic_savepoint_ms_;
 
   // Of the current job attempt.
   Phase phase_ = Phase::kSuspended;

@@ -189,6 +189,17 @@ struct DiscardPending {
   CheckpointId checkpoint = 0;
   std::string location;
 };
+/// Delete the oldest periodic savepoint: enough newer ones are complete. What another job was
+/// started from stays.
+struct DisposePeriodicSavepoint {
+  jobmanager::PeriodicSavepoint savepoint;
+};
+/// A periodic savepoint was due and is not there; the job goes on. `checkpoint` is 0 when it was
+/// not even started.
+struct PeriodicSavepointMissed {
+  CheckpointId checkpoint = 0;
+  std::string message;
+};
 /// A late or unknown acknowledgement: delete the exclusive files that `state` names, and `files`
 /// (those of its shared files that no checkpoint uses). Missing files are fine.
 struct DiscardSnapshot {
@@ -225,9 +236,10 @@ struct FailJob {
   std::optional<SubtaskRef> subtask;  ///< Whose failure it was, when known.
 };
 
-using Action = std::variant<StoreNextCheckpointId, CreateLocation, TriggerCoordinator,
-                            TriggerSources, AbortCheckpoint, PersistMetadata, AddCompleted,
-                            RemoveCompleted, DiscardCheckpoint, DiscardPending, DiscardSnapshot,
-                            DeleteFiles, NotifyComplete, CompleteRequest, CancelJob, FailJob>;
+using Action =
+    std::variant<StoreNextCheckpointId, CreateLocation, TriggerCoordinator, TriggerSources,
+                 AbortCheckpoint, PersistMetadata, AddCompleted, RemoveCompleted, DiscardCheckpoint,
+                 DiscardPending, DisposePeriodicSavepoint, PeriodicSavepointMissed, DiscardSnapshot,
+                 DeleteFiles, NotifyComplete, CompleteRequest, CancelJob, FailJob>;
 
 }  // namespace flink::checkpoint

@@ -33,6 +33,7 @@ void CheckpointCoordinator::Enqueue(CheckpointRequest request) {
     const auto periodic = std::find_if(queue_.begin(), queue_.end(),
                                        [](const CheckpointRequest& r) { return r.periodic; });
     if (periodic == queue_.end()) return Refuse(request, Reason::kTooManyCheckpointRequests);
+    Refuse(*periodic, Reason::kTooManyCheckpointRequests);
     queue_.erase(periodic);
   }
   queue_.push_back(std::move(request));
@@ -73,7 +74,7 @@ std::optional<size_t> CheckpointCoordinator::ChooseRequest() {
     }
     const CheckpointRequest& request = queue_[best];
     if (!MayStart(request)) return std::nullopt;
-    if (request.periodic && last_completion_ms_) {
+    if (request.periodic && !IsSavepoint(request.kind) && last_completion_ms_) {
       const int64_t earliest = *last_completion_ms_ + options_.min_pause_ms;
       if (earliest > now_ms_) {
         next_periodic_ms_ = earliest;
@@ -117,6 +118,11 @@ int64_t CheckpointCoordinator::PeriodicIntervalMs() const {
   return std::max({*options_.interval_ms, options_.min_pause_ms, int64_t{1}});
 }
 
+// Fixed rate: what was due while nobody called is not made up for.
+void CheckpointCoordinator::AdvanceSchedule(int64_t& due_ms, int64_t interval_ms) const {
+  due_ms += ((now_ms_ - due_ms) / interval_ms + 1) * interval_ms;
+}
+
 void CheckpointCoordinator::StartPeriodic(std::optional<int64_t> delay_ms) {
   if (!options_.interval_ms || end_of_data_) return;
   next_periodic_ms_ = now_ms_ + delay_ms.value_or(PeriodicIntervalMs());
@@ -136,7 +142,33 @@ void CheckpointCoordinator::RequestFinal() {
   queue_.push_back(std::move(request));
 }
 
+void CheckpointCoordinator::RequestPeriodicSavepoint() {
+  // They never overlap. To take the missed one later would only move the ones behind it.
+  if (PeriodicSavepointUnderWay()) {
+    Emit(checkpoint::PeriodicSavepointMissed{0, "The one before it is still under way."});
+    return;
+  }
+  CheckpointRequest request;
+  request.kind = SnapshotKind::kSavepoint;
+  request.format = options_.periodic_savepoint_format;
+  request.periodic = true;
+  request.forced = !options_.unaligned;
+  request.full = true;
+  request.target_dir = options_.periodic_savepoint_directory;
+  Enqueue(std::move(request));
+}
+
+bool CheckpointCoordinator::PeriodicSavepointUnderWay() const {
+  return std::any_of(queue_.begin(), queue_.end(),
+                     [](const CheckpointRequest& r) { return r.IsPeriodicSavepoint(); }) ||
+         std::any_of(pending_.begin(), pending_.end(),
+                     [](const auto& entry) { return entry.second.request.IsPeriodicSavepoint(); });
+}
+
 void CheckpointCoordinator::Refuse(const CheckpointRequest& request, Reason reason) {
+  if (request.IsPeriodicSavepoint()) {
+    Emit(checkpoint::PeriodicSavepointMissed{0, FailureMessage(reason)});
+  }
   if (!request.request) return;
   const std::string detail =
       reason == Reason::kNotAllRequiredTasksRunning ? NotRunningDetail() : "";

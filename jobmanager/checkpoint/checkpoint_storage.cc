@@ -371,6 +371,12 @@ Status CheckpointStorage::DeleteExclusiveFiles(const std::string& ack_bytes,
   return DeleteFiles(files);
 }
 
+Status PrepareSavepointDirectory(const std::string& target_dir) {
+  ASSIGN_OR_RETURN(const std::string target, io::ParsePath(target_dir));
+  RETURN_IF_ERROR(io::CreateDirectories(target));
+  return io::ProbeWritable(target);
+}
+
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
                                       const std::string& directory) {
   std::set<std::string> files;

@@ -122,6 +122,9 @@ class CheckpointStorage {
   mutable std::map<std::string, io::FileLock> locks_;
 };
 
+/// Creates the directory and checks that it can be written.
+Status PrepareSavepointDirectory(const std::string& target_dir);
+
 /// Local paths of all files of a snapshot that lie outside its directory, sorted, once each.
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
                                       const std::string& directory);

@@ -103,6 +103,12 @@ struct SubtaskSnapshot {
   SubtaskMetrics metrics;
 };
 
+/// A periodic savepoint that is complete and belongs to the retained ones.
+struct PeriodicSavepoint {
+  CheckpointId id = 0;
+  std::string location;  ///< savepoint-…, as LocationCreated gave it.
+};
+
 /// A snapshot whose metadata is durable.
 struct CompletedCheckpoint {
   CheckpointId id = 0;

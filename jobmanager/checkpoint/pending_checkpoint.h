@@ -21,6 +21,8 @@ struct CheckpointRequest {
   std::optional<RequestId> request;
   std::string target_dir;
   uint64_t sequence = 0;  ///< Order of arrival.
+
+  bool IsPeriodicSavepoint() const { return periodic && IsSavepoint(kind); }
 };
 
 /// Pure data with the bookkeeping of acknowledgements; the coordinator owns it and decides.

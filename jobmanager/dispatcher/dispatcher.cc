@@ -209,6 +209,11 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   deps.may_claim = [this](const std::string& directory, const JobId& claimant) {
     return MayClaim(directory, claimant);
   };
+  deps.uses_snapshot = [this](const std::string& directory) {
+    return std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
+      return entry.second->Uses(directory) || entry.second->Claims(directory);
+    });
+  };
   deps.private_checkpoint_directory = work_directory_.File("checkpoints");
   // Where those look who know the cluster's configuration, and who know the job's own.
   std::set<std::string> journals;

@@ -365,6 +365,11 @@ void CheckpointDriver::LogCompleted(CheckpointId checkpoint, int64_t persist_sta
       "ms).",
       checkpoint, coordinator_.options().job.ToHex(), stats->state_size,
       now - stats->trigger_timestamp_ms, now - persist_started_ms);
+  const bool savepoint = IsSavepoint(stats->kind);
+  if (savepoint || coordinator_.options().retention != CheckpointRetention::kNoExternalized) {
+    LOG_INFO("{} {} of job {} was written to {}.", savepoint ? "Savepoint" : "Checkpoint",
+             checkpoint, coordinator_.options().job.ToHex(), stats->external_path);
+  }
 }
 
 bool CheckpointDriver::Execute(cp::AddCompleted& action) {
@@ -402,6 +407,33 @@ bool CheckpointDriver::Execute(cp::DiscardPending& action) {
   Delete([location = action.location] {
     IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
   });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::DisposePeriodicSavepoint& action) {
+  const std::string& location = action.savepoint.location;
+  const std::string job = coordinator_.options().job.ToHex();
+  if (deps_.host->IsRestoreSource(location)) {
+    LOG_WARN(
+        "Periodic savepoint {} of job {} at {} is old, but stays, because a job was started from "
+        "it. Dispose of "
+        "it yourself when you do not need it any more.",
+        action.savepoint.id, job, location);
+    return true;
+  }
+  LOG_INFO("Disposing of periodic savepoint {} of job {} at {}: {} newer retained.",
+           action.savepoint.id, job, location,
+           coordinator_.options().num_retained_periodic_savepoints);
+  Delete([location] {
+    IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+  });
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::PeriodicSavepointMissed& action) {
+  LOG_WARN("Periodic savepoint{} of job {} was not taken: {} The next one is tried in time.",
+           action.checkpoint == 0 ? "" : fmt::format(" {}", action.checkpoint),
+           coordinator_.options().job.ToHex(), action.message);
   return true;
 }
 

@@ -34,6 +34,9 @@ class CheckpointDriverHost {
   virtual JobAttempt* CurrentAttempt() = 0;
   virtual SnapshotDescription DescribeSnapshot() const = 0;
   virtual void CancelAfterSavepoint() = 0;
+  /// A job, this one or another, was started from the snapshot in `directory` and has no checkpoint
+  /// of its own yet.
+  virtual bool IsRestoreSource(const std::string& directory) const = 0;
   virtual void FailAfterCheckpoint(const std::string& message,
                                    const std::optional<SubtaskRef>& subtask) = 0;
   /// The last file work that was under way is done.
@@ -98,6 +101,8 @@ class CheckpointDriver {
   bool Execute(checkpoint::RemoveCompleted& action);
   bool Execute(checkpoint::DiscardCheckpoint& action);
   bool Execute(checkpoint::DiscardPending& action);
+  bool Execute(checkpoint::DisposePeriodicSavepoint& action);
+  bool Execute(checkpoint::PeriodicSavepointMissed& action);
   bool Execute(checkpoint::DiscardSnapshot& action);
   bool Execute(checkpoint::DeleteFiles& action);
   bool Execute(checkpoint::NotifyComplete& action);

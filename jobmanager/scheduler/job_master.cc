@@ -160,18 +160,20 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
         "lost with it.",
         job_.graph.name, job_.id.ToHex(), options::kCheckpointDirectory.key);
   }
-  deps_.io->Submit(
-      [main = deps_.main, self = self_, storage = storage_, job = job_, done = std::move(done)] {
-        auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
-            PrepareOnPool(*storage, job, job.graph));
-        main->Post([self, restore, done] {
-          if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
-        });
-      });
+  deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, job = job_,
+                    periodic_savepoints = options_.checkpointing.periodic_savepoint_directory,
+                    done = std::move(done)] {
+    auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
+        PrepareOnPool(*storage, periodic_savepoints, job, job.graph));
+    main->Post([self, restore, done] {
+      if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
+    });
+  });
 }
 
 StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
-    const CheckpointStorage& storage, const SubmittedJob& job, const graph::JobGraph& graph) {
+    const CheckpointStorage& storage, const std::string& periodic_savepoints,
+    const SubmittedJob& job, const graph::JobGraph& graph) {
   const Status prepared = storage.Prepare();
   if (!prepared.ok()) {
     return With(prepared,
@@ -179,6 +181,16 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
                 "{} to a directory "
                 "that all processes of the cluster can write)",
                 job.graph.name, storage.directory(), options::kCheckpointDirectory.key);
+  }
+  if (!periodic_savepoints.empty()) {
+    const Status writable = PrepareSavepointDirectory(periodic_savepoints);
+    if (!writable.ok()) {
+      return With(
+          writable,
+          "The job \"{}\" was not started, because periodic savepoints cannot be written to "
+          "{} (set {} to a directory that all processes of the cluster can write)",
+          job.graph.name, periodic_savepoints, options::kPeriodicSavepointDirectory.key);
+    }
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
   ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(job.restore_path));
@@ -313,6 +325,10 @@ Status JobMaster::Cancel() {
 
 void JobMaster::CancelAfterSavepoint() {
   IgnoreError(Cancel(), "a job that ended meanwhile needs no cancelling");
+}
+
+bool JobMaster::IsRestoreSource(const std::string& directory) const {
+  return deps_.uses_snapshot && deps_.uses_snapshot(directory);
 }
 
 void JobMaster::TriggerSavepoint(const std::string& target_dir, SavepointFormat format,

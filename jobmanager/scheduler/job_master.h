@@ -57,6 +57,8 @@ class JobMaster : private CheckpointDriverHost {
     /// Why a job must not claim the snapshot in `directory`: another job of this JobManager claimed
     /// it or may still restore from it.
     std::function<Status(const std::string& directory, const JobId& claimant)> may_claim;
+    /// Asks all jobs whether they claimed a snapshot or may still restore from it.
+    std::function<bool(const std::string& directory)> uses_snapshot;
     /// For checkpoints of jobs that configure no directory.
     std::string private_checkpoint_directory;
     /// Directories with the journals that note the snapshots of the job.
@@ -148,6 +150,7 @@ class JobMaster : private CheckpointDriverHost {
   JobAttempt* CurrentAttempt() override;
   SnapshotDescription DescribeSnapshot() const override;
   void CancelAfterSavepoint() override;
+  bool IsRestoreSource(const std::string& directory) const override;
   void FailAfterCheckpoint(const std::string& message,
                            const std::optional<SubtaskRef>& subtask) override;
   void OnCheckpointDriverIdle() override { ReportEnded(); }
@@ -159,9 +162,9 @@ class JobMaster : private CheckpointDriverHost {
   void ClaimSnapshot(std::optional<InitialRestore> restore,
                      const std::function<void(Status)>& done);
   void TakeOver(InitialRestore initial);
-  static StatusOr<std::optional<InitialRestore>> PrepareOnPool(const CheckpointStorage& storage,
-                                                               const SubmittedJob& job,
-                                                               const graph::JobGraph& graph);
+  static StatusOr<std::optional<InitialRestore>> PrepareOnPool(
+      const CheckpointStorage& storage, const std::string& periodic_savepoints,
+      const SubmittedJob& job, const graph::JobGraph& graph);
   void ReleaseReservation();
   void End(JobStatus status);
   void ReleaseClaim();

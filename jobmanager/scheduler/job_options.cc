@@ -29,6 +29,44 @@ StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& co
       options::kExternalizedCheckpointRetention.key, value);
 }
 
+Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& options) {
+  CheckpointCoordinatorOptions& c = options.checkpointing;
+  if (!configuration.Contains(options::kPeriodicSavepointInterval)) return OkStatus();
+  ASSIGN_OR_RETURN(const int64_t interval,
+                   Milliseconds(configuration, options::kPeriodicSavepointInterval));
+  if (interval == 0) return OkStatus();
+  if (interval < kMinCheckpointInterval) {
+    return InvalidArgument("{} is {} ms; it must be at least {} ms",
+                           options::kPeriodicSavepointInterval.key, interval,
+                           kMinCheckpointInterval);
+  }
+  c.periodic_savepoint_interval_ms = interval;
+  c.periodic_savepoint_directory = configuration.GetString(options::kPeriodicSavepointDirectory);
+  if (c.periodic_savepoint_directory.empty()) {
+    c.periodic_savepoint_directory = options.savepoint_directory;
+  }
+  if (c.periodic_savepoint_directory.empty()) {
+    return InvalidArgument("{} is set, but neither {} nor {} says where they go",
+                           options::kPeriodicSavepointInterval.key,
+                           options::kPeriodicSavepointDirectory.key,
+                           options::kSavepointDirectory.key);
+  }
+  ASSIGN_OR_RETURN(const int64_t retained,
+                   configuration.GetInt(options::kRetainedPeriodicSavepoints));
+  if (retained < 1) {
+    return InvalidArgument("{} is {}; it must be at least 1",
+                           options::kRetainedPeriodicSavepoints.key, retained);
+  }
+  c.num_retained_periodic_savepoints = static_cast<int>(retained);
+  const std::string format = configuration.GetString(options::kPeriodicSavepointFormat);
+  if (format != "NATIVE") {
+    return InvalidArgument("{} is \"{}\"; this version writes periodic savepoints as NATIVE only",
+                           options::kPeriodicSavepointFormat.key, format);
+  }
+  c.periodic_savepoint_format = SavepointFormat::kNative;
+  return OkStatus();
+}
+
 Status ReadCheckpointing(const Configuration& configuration, JobOptions& options) {
   CheckpointCoordinatorOptions& c = options.checkpointing;
   if (configuration.Contains(options::kCheckpointingInterval)) {
@@ -73,7 +111,7 @@ Status ReadCheckpointing(const Configuration& configuration, JobOptions& options
   ASSIGN_OR_RETURN(options.checkpoints_after_tasks_finish,
                    configuration.GetBool(options::kCheckpointsAfterTasksFinish));
   options.state_backend = configuration.GetString(options::kStateBackendType);
-  return OkStatus();
+  return ReadPeriodicSavepoints(configuration, options);
 }
 
 }  // namespace

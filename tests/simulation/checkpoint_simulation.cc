@@ -52,6 +52,11 @@ void CheckpointSimulation::DrawOptions() {
   options_.tolerable_failures = static_cast<int>(Random(-1, 4));
   options_.num_retained = static_cast<int>(Random(1, 3));
   options_.retention = static_cast<CheckpointRetention>(Random(0, 2));
+  if (Chance(0.4)) {
+    options_.periodic_savepoint_interval_ms = Random(50, 800);
+    options_.periodic_savepoint_directory = "periodic";
+    options_.num_retained_periodic_savepoints = static_cast<int>(Random(1, 3));
+  }
   options_.unaligned = Chance(0.2);
   options_.incremental = Chance(0.7);
   options_.max_queued_requests = Chance(0.3) ? static_cast<size_t>(Random(1, 2)) : 1000;
@@ -144,6 +149,7 @@ void CheckpointSimulation::StartAttempt() {
   tasks_.clear();
   const CompletedCheckpoint* from = coordinator_->LatestRestorable();
   Probe(from == nullptr ? "restored from nothing" : "restored from a checkpoint");
+  if (attempt_ > 1 && !retained_periodic_.empty()) Probe("periodic savepoints outlive an attempt");
   Files shared;
   if (from != nullptr) {
     CheckDurable(from->id, from->location, from->shared_files);
@@ -161,6 +167,7 @@ void CheckpointSimulation::StartAttempt() {
     }
   }
   if (from != nullptr && attempt_ > 1) Step(checkpoint::RestoredFromStore{from->id});
+  if (!periodic_since_ms_) periodic_since_ms_ = now_;
   checkpoint::JobRunning running;
   running.plan = plan_;
   if (options_.interval_ms && Chance(0.5))
@@ -213,6 +220,9 @@ void CheckpointSimulation::FailOverJobManager() {
     options.completed = *store_.Completed(job_id_);
     Check(options.next_checkpoint_id > highest_id_ || highest_id_ == 0, "the id counter went back");
     coordinator_ = std::make_unique<CheckpointCoordinator>(options);
+    retained_periodic_.clear();  // They stay, but no longer count.
+    periodic_since_ms_.reset();
+    started_periodic_ = 0;
     job_ = Job::kWaiting;
     end_of_time_ = now_ + 3000;
     ScheduleUsers();

@@ -7,6 +7,7 @@
 /// sorted files of an LSM tree do. It makes everything durable before it acknowledges, and names
 /// files again only from the base the trigger gave it.
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -79,6 +80,9 @@ class CheckpointSimulation {
   size_t PendingCheckpoints() const;
   void CheckDurable(CheckpointId id, const std::string& location, const Files& shared);
   void CheckNoLeak();
+  void OnPeriodicSavepointLocation(CheckpointId id);
+  void OnPeriodicSavepointPersisted(CheckpointId id);
+  void CheckPeriodicSavepoints();
   void DeleteFile(const std::string& file);
   void DeleteDirectory(const std::string& location);
   void Execute(checkpoint::StoreNextCheckpointId& a);
@@ -91,6 +95,8 @@ class CheckpointSimulation {
   void Execute(checkpoint::RemoveCompleted& a);
   void Execute(checkpoint::DiscardCheckpoint& a);
   void Execute(checkpoint::DiscardPending& a);
+  void Execute(checkpoint::DisposePeriodicSavepoint& a);
+  void Execute(checkpoint::PeriodicSavepointMissed& a);
   void Execute(checkpoint::DiscardSnapshot& a);
   void Execute(checkpoint::DeleteFiles& a);
   void Execute(checkpoint::NotifyComplete& a);
@@ -129,7 +135,11 @@ class CheckpointSimulation {
   std::map<CheckpointId, Files> contents_;
   std::map<CheckpointId, std::string> locations_;
   std::set<CheckpointId> persisted_, retained_, savepoints_;
-  std::set<CheckpointId> over_;  // The tasks were told of the abort.
+  std::set<CheckpointId> over_;                 // The tasks were told of the abort.
+  std::set<CheckpointId> periodic_;             // Periodic savepoints that were started.
+  std::deque<CheckpointId> retained_periodic_;  // Those that are complete and kept, oldest first.
+  std::optional<int64_t> periodic_since_ms_;    // When the job first ran under this leader.
+  int64_t started_periodic_ = 0;                // Since then.
   CheckpointId highest_id_ = 0;
   int own_completed_ = 0;
   std::map<CheckpointId, SnapshotKind> kinds_;

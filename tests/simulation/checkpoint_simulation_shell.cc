@@ -15,6 +15,7 @@ void CheckpointSimulation::Step(checkpoint::Event event) {
     std::visit([this](auto& a) { Execute(a); }, action);
   }
   CheckStore();
+  CheckPeriodicSavepoints();
   ProbeFailures();
 }
 
@@ -31,6 +32,37 @@ void CheckpointSimulation::CheckStore() {
     Check(stored[i].id == entries[i].id, "the job store differs");
     Check(!IsSavepoint(entries[i].kind) || entries[i].claim != ClaimMode::kOwn,
           "a savepoint is in the store");
+  }
+}
+
+void CheckpointSimulation::OnPeriodicSavepointLocation(CheckpointId id) {
+  Check(options_.periodic_savepoint_interval_ms.has_value(),
+        "nobody asked for periodic savepoints");
+  for (const CheckpointId other : periodic_) {
+    Check(!InProgress(other), "two periodic savepoints at once");
+  }
+  // A late one may come close to the next, but what was missed is never made up for.
+  const int64_t due = (now_ - *periodic_since_ms_) / *options_.periodic_savepoint_interval_ms;
+  Check(++started_periodic_ <= due, "more periodic savepoints than intervals");
+  periodic_.insert(id);
+}
+
+void CheckpointSimulation::OnPeriodicSavepointPersisted(CheckpointId id) {
+  if (periodic_.count(id) == 0 || !InProgress(id)) return;
+  retained_periodic_.push_back(id);
+  savepoints_.insert(id);
+  CheckDurable(id, locations_[id], {});
+  Probe("periodic savepoint completed");
+}
+
+void CheckpointSimulation::CheckPeriodicSavepoints() {
+  const auto& retained = coordinator_->periodic_savepoints();
+  Check(retained.size() == retained_periodic_.size(), "periodic savepoints are forgotten");
+  Check(retained.size() <= static_cast<size_t>(options_.num_retained_periodic_savepoints),
+        "too many periodic savepoints are retained");
+  for (size_t i = 0; i < retained.size() && i < retained_periodic_.size(); ++i) {
+    Check(retained[i].id == retained_periodic_[i], "periodic savepoints are out of order");
+    CheckDurable(retained[i].id, retained[i].location, {});
   }
 }
 
@@ -115,6 +147,7 @@ void CheckpointSimulation::Execute(checkpoint::CreateLocation& a) {
   Check(a.target_dir.empty() == !IsSavepoint(a.kind), "wrong target directory");
   highest_id_ = id;
   kinds_[id] = a.kind;
+  if (a.target_dir == "periodic") OnPeriodicSavepointLocation(id);
   if (IsTerminating(a.kind)) terminating_ = id;
   if (a.kind == SnapshotKind::kFinalCheckpoint) {
     Check(coordinator_->num_pending() == 1, "the final checkpoint is not alone");
@@ -212,6 +245,7 @@ void CheckpointSimulation::Execute(checkpoint::PersistMetadata& a) {
       return;
     }
     persisted_.insert(id);
+    OnPeriodicSavepointPersisted(id);
     Step(checkpoint::MetadataPersisted{id, "file:/" + location, location});
   });
 }
@@ -256,6 +290,27 @@ void CheckpointSimulation::Execute(checkpoint::DiscardPending& a) {
         "a completed snapshot is discarded as pending");
   Check(a.location == locations_[a.checkpoint], "the location is wrong");
   DeleteDirectory(a.location);
+}
+
+void CheckpointSimulation::Execute(checkpoint::DisposePeriodicSavepoint& a) {
+  const CheckpointId id = a.savepoint.id;
+  const auto max = static_cast<size_t>(options_.num_retained_periodic_savepoints);
+  Check(retained_periodic_.size() > max, "a periodic savepoint is disposed of too early");
+  Check(!retained_periodic_.empty() && retained_periodic_.front() == id,
+        "a periodic savepoint is disposed of that is not the oldest");
+  Check(a.savepoint.location == locations_[id], "the location is wrong");
+  if (!failure_.empty()) return;
+  CheckDurable(retained_periodic_.back(), locations_[retained_periodic_.back()], {});
+  retained_periodic_.pop_front();
+  savepoints_.erase(id);
+  DeleteDirectory(a.savepoint.location);
+  Probe("periodic savepoint disposed of");
+}
+
+void CheckpointSimulation::Execute(checkpoint::PeriodicSavepointMissed& a) {
+  Check(!a.message.empty(), "a missed periodic savepoint gives no reason");
+  Check(a.checkpoint == 0 || periodic_.count(a.checkpoint) != 0, "not a periodic savepoint");
+  Probe(a.checkpoint == 0 ? "periodic savepoint left out" : "periodic savepoint failed");
 }
 
 void CheckpointSimulation::Execute(checkpoint::DiscardSnapshot& a) {

@@ -6,6 +6,8 @@
 //       "key,count"; the map in front misbehaves at its N-th record (with --once only while FILE
 //       does not exist, and it makes FILE); the source gives few hundred numbers per second while
 //       the file of --slow-while exists
+//       (with --persistent-checkpoints DIR --checkpoint-ms N and --periodic-savepoints DIR
+//       --savepoint-ms N it asks for both; the two newest savepoints are retained)
 //   --case slow --count C --output DIR --bytes B --pause-us P
 //       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records
 //       -> files
@@ -146,6 +148,16 @@ FLINK_JOB(env, args) {
   flink::SourceOptions options;
   options.records_per_second = parameters.GetDouble("rate", 0);
   env.SetJobName(parameters.Get("name", "Test " + which));
+  if (parameters.Has("persistent-checkpoints")) {
+    env.EnableCheckpointing(parameters.GetLong("checkpoint-ms", 1000));
+    env.EnablePersistentCheckpoints(parameters.GetRequired("persistent-checkpoints"));
+  }
+  if (parameters.Has("periodic-savepoints")) {
+    env.EnablePeriodicSavepoints(
+        std::chrono::milliseconds(parameters.GetLong("savepoint-ms", 1000)),
+        parameters.GetRequired("periodic-savepoints"));
+    env.SetMaximumNumberOfRetainedPeriodicSavepoints(2);
+  }
   const int64_t count = parameters.GetLong("count", 1000);
   const std::string hold = parameters.Get("slow-while");
   auto numbers = hold.empty() ? env.FromSequence(0, count - 1, options)
