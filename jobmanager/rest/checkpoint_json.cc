@@ -50,6 +50,13 @@ Json SummaryJson(const StatsSummary& summary) {
   return json;
 }
 
+// Over the subtasks of one checkpoint Flink keeps no percentiles.
+Json SubtaskSummaryJson(const StatsSummary& summary) {
+  Json json = {{"min", summary.min()}, {"max", summary.max()}, {"avg", summary.avg()}};
+  for (const char* name : {"p50", "p90", "p95", "p99", "p999"}) json[name] = "NaN";
+  return json;
+}
+
 Json ZeroSummaryJson() {
   Json json = {{"min", 0}, {"max", 0}, {"avg", 0}};
   for (const char* name : {"p50", "p90", "p95", "p99", "p999"}) json[name] = 0.0;
@@ -66,7 +73,7 @@ Json VertexJsonOf(const CheckpointStats& checkpoint, const VertexCheckpointStats
   json["state_size"] = vertex.state_size;
   json["end_to_end_duration"] =
       vertex.latest_ack_timestamp_ms < 0
-          ? 0
+          ? -1
           : vertex.latest_ack_timestamp_ms - checkpoint.trigger_timestamp_ms;
   json["alignment_buffered"] = 0;
   json["processed_data"] = vertex.processed_data;
@@ -118,6 +125,64 @@ Json CheckpointJson(const CheckpointStats& checkpoint, bool with_tasks) {
   } else if (checkpoint.status == CheckpointStatsStatus::kFailed) {
     json["failure_timestamp"] = checkpoint.failure_timestamp_ms;
     json["failure_message"] = checkpoint.failure_message;
+  }
+  return json;
+}
+
+Json CheckpointSubtasksJson(const CheckpointStats& checkpoint, const JobVertexId& vertex) {
+  const auto found = checkpoint.vertices.find(vertex);
+  if (found == checkpoint.vertices.end()) return nullptr;
+  const auto since_trigger = [&](const SubtaskCheckpointStats& subtask) {
+    return subtask.ack_timestamp_ms - checkpoint.trigger_timestamp_ms;
+  };
+  const auto over_subtasks = [&](auto value_of) {
+    StatsSummary summary;
+    for (const SubtaskCheckpointStats& subtask : found->second.subtasks) {
+      if (subtask.acknowledged) summary.Add(value_of(subtask));
+    }
+    return SubtaskSummaryJson(summary);
+  };
+  const auto over_metric = [&](int64_t SubtaskMetrics::*metric) {
+    return over_subtasks([metric](const SubtaskCheckpointStats& s) { return s.metrics.*metric; });
+  };
+  Json json = VertexJsonOf(checkpoint, found->second);
+  Json& summary = json["summary"];
+  summary["checkpointed_size"] = over_metric(&SubtaskMetrics::checkpointed_size);
+  summary["state_size"] = over_metric(&SubtaskMetrics::state_size);
+  summary["end_to_end_duration"] = over_subtasks(since_trigger);
+  summary["checkpoint_duration"] = {{"sync", over_metric(&SubtaskMetrics::sync_duration_ms)},
+                                    {"async", over_metric(&SubtaskMetrics::async_duration_ms)}};
+  summary["alignment"] = {{"buffered", ZeroSummaryJson()},
+                          {"processed", over_metric(&SubtaskMetrics::processed_data)},
+                          {"persisted", over_metric(&SubtaskMetrics::persisted_data)},
+                          {"duration", over_metric(&SubtaskMetrics::alignment_duration_ms)}};
+  summary["start_delay"] = over_metric(&SubtaskMetrics::start_delay_ms);
+  json["subtasks"] = Json::array();
+  for (const SubtaskCheckpointStats& subtask : found->second.subtasks) {
+    const size_t index = json["subtasks"].size();
+    if (!subtask.acknowledged) {
+      json["subtasks"].push_back(
+          {{"className", "pending"}, {"index", index}, {"status", "pending_or_failed"}});
+      continue;
+    }
+    const SubtaskMetrics& m = subtask.metrics;
+    json["subtasks"].push_back(
+        {{"className", "completed"},
+         {"index", index},
+         {"ack_timestamp", subtask.ack_timestamp_ms},
+         {"end_to_end_duration", since_trigger(subtask)},
+         {"checkpointed_size", m.checkpointed_size},
+         {"state_size", m.state_size},
+         {"checkpoint", {{"sync", m.sync_duration_ms}, {"async", m.async_duration_ms}}},
+         {"alignment",
+          {{"buffered", 0},
+           {"processed", m.processed_data},
+           {"persisted", m.persisted_data},
+           {"duration", m.alignment_duration_ms}}},
+         {"start_delay", m.start_delay_ms},
+         {"unaligned_checkpoint", m.unaligned},
+         {"aborted", false},
+         {"status", "completed"}});
   }
   return json;
 }

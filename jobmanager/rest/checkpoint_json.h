@@ -12,5 +12,7 @@ Json CheckpointsJson(const CheckpointStatistics& statistics);  // /jobs/:jobid/c
 Json CheckpointsConfigJson(const JobDetails& job);             // /jobs/:jobid/checkpoints/config
 /// One attempt; with its vertices in "tasks" for /checkpoints/details/:checkpointid.
 Json CheckpointJson(const CheckpointStats& checkpoint, bool with_tasks);
+/// /checkpoints/details/:checkpointid/subtasks/:vertexid; null when the vertex took no part.
+Json CheckpointSubtasksJson(const CheckpointStats& checkpoint, const JobVertexId& vertex);
 
 }  // namespace flink::jobmanager

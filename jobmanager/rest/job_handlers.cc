@@ -27,8 +27,9 @@ RestHandler OfJob(const DispatcherGateway& gateway, JobQuestion question) {
   };
 }
 
-RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatcher,
-                               const JobDetails& job) {
+// Answers about one checkpoint; 404 when its statistics are not known any more.
+RestResponse OfCheckpoint(const RestRequest& request, Dispatcher& dispatcher, const JobDetails& job,
+                          const std::function<RestResponse(const CheckpointStats&)>& answer) {
   const std::string& text = request.parameters.at("checkpointid");
   CheckpointId id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
@@ -43,7 +44,25 @@ RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatche
     return ErrorResponse(
         404, fmt::format("Could not find checkpointing statistics for checkpoint {}.", id));
   }
-  return JsonResponse(CheckpointJson(*checkpoint, true));
+  return answer(*checkpoint);
+}
+
+RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatcher,
+                               const JobDetails& job) {
+  return OfCheckpoint(request, dispatcher, job, [](const CheckpointStats& checkpoint) {
+    return JsonResponse(CheckpointJson(checkpoint, true));
+  });
+}
+
+RestResponse CheckpointSubtasks(const RestRequest& request, Dispatcher& dispatcher,
+                                const JobDetails& job) {
+  JobVertexId vertex;
+  if (auto refused = ParseIdParameter(request, "vertexid", &vertex)) return *refused;
+  return OfCheckpoint(request, dispatcher, job, [&](const CheckpointStats& checkpoint) {
+    const Json json = CheckpointSubtasksJson(checkpoint, vertex);
+    if (!json.is_null()) return JsonResponse(json);
+    return NotFoundResponse("There is no checkpoint statistics for task " + vertex.ToHex() + ".");
+  });
 }
 
 RestResponse ShowRestorePlan(const RestRequest&, Dispatcher&, const JobDetails& job) {
@@ -186,6 +205,7 @@ void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
     return JsonResponse(CheckpointsConfigJson(job));
   });
   add("/checkpoints/details/:checkpointid", CheckpointDetails);
+  add("/checkpoints/details/:checkpointid/subtasks/:vertexid", CheckpointSubtasks);
   add("/vertices/:vertexid", Vertex);
   add("/metrics", [](const RestRequest& request, Dispatcher& d, const JobDetails& job) {
     const auto metrics = JobMetrics(job, d.FindCheckpointStatistics(job.id), d.clock().NowMs());

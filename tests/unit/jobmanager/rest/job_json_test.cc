@@ -159,6 +159,37 @@ TEST(CheckpointJsonTest, CompletedSavepoint) {
   EXPECT_EQ(json["savepointFormat"], "NATIVE");
 }
 
+// Order, nesting and the absence of percentiles as recorded of Flink 1.20.
+TEST(CheckpointJsonTest, SubtasksOfAVertexWithWhatTheyMeasured) {
+  const JobVertexId id = JobVertexId::FromHex("239c254b5ff89532b198266322bc819f").value();
+  CheckpointPlan plan;
+  plan.vertices.push_back({id, 2, true, "Source: Numbers"});
+  CheckpointStatistics statistics;
+  statistics.OnTriggered(11, SnapshotKind::kCheckpoint, SavepointFormat::kNative, false, plan, 100);
+  SubtaskMetrics metrics;
+  metrics.checkpointed_size = 3296;
+  metrics.sync_duration_ms = 3;
+  metrics.async_duration_ms = 7;
+  metrics.alignment_duration_ms = 4;
+  metrics.start_delay_ms = 5;
+  statistics.OnAcknowledged(11, {id, 1}, metrics, 116);
+  const Json json = CheckpointSubtasksJson(*statistics.Find(11), id);
+  EXPECT_EQ(
+      json["subtasks"].dump(),
+      R"([{"className":"pending","index":0,"status":"pending_or_failed"},)"
+      R"({"className":"completed","index":1,"ack_timestamp":116,"end_to_end_duration":16,)"
+      R"("checkpointed_size":3296,"state_size":0,"checkpoint":{"sync":3,"async":7},)"
+      R"("alignment":{"buffered":0,"processed":0,"persisted":0,"duration":4},)"
+      R"("start_delay":5,"unaligned_checkpoint":false,"aborted":false,"status":"completed"}])");
+  EXPECT_EQ(json["summary"]["checkpoint_duration"]["sync"].dump(),
+            R"({"min":3,"max":3,"avg":3,"p50":"NaN","p90":"NaN","p95":"NaN","p99":"NaN",)"
+            R"("p999":"NaN"})");
+  EXPECT_EQ(Keys(json["summary"]), (Names{"checkpointed_size", "state_size", "end_to_end_duration",
+                                          "checkpoint_duration", "alignment", "start_delay"}));
+  EXPECT_EQ(json["num_acknowledged_subtasks"], 1);
+  EXPECT_TRUE(CheckpointSubtasksJson(*statistics.Find(11), JobVertexId()).is_null());
+}
+
 TEST(CheckpointJsonTest, ConfigOfAJobWithoutPeriodicCheckpoints) {
   JobDetails job = RunningJob();
   job.private_checkpoints = true;
