@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, rss_megabytes  # noqa: E402
+from snapshot_figures import SnapshotFigures  # noqa: E402
 
 
 class Bench:
@@ -132,7 +133,7 @@ class Bench:
         with Cluster(self.dist) as c:
             for _ in range(5):
                 begin = time.monotonic()
-                job = c.run_detached(self.job, "--case", "recovery", "--count", 10**9, "--keys", 10,
+                job = c.run_detached(self.job, "--case", "state", "--count", 10**9, "--keys", 10,
                                      "--rate", 10, "--events", os.path.join(c.root, "events"))
                 c.wait_for("RUNNING", lambda: c.job_state(job) == "RUNNING", 30, 0.002)
                 seconds.append(time.monotonic() - begin)
@@ -169,7 +170,7 @@ class Bench:
                     "restart-strategy.fixed-delay.attempts": 100}
         with Cluster(self.dist, task_managers=2, config=settings) as c:
             events = os.path.join(c.root, "events")
-            job = c.run_detached(self.job, "--case", "recovery", "--count", 10**10, "--keys", keys,
+            job = c.run_detached(self.job, "--case", "state", "--count", 10**10, "--keys", keys,
                                  "--value-bytes", value, "--rate", 60_000, "--events", events)
             c.wait_for("RUNNING", lambda: c.job_state(job) == "RUNNING", 30)
             time.sleep(keys / 60_000 + 3)
@@ -185,6 +186,9 @@ class Bench:
             c.flink("cancel", job)
         self.report("recovery", seconds, "s", f"{size / 1e9:.2f} GB in the checkpoint directory")
 
+    def snapshots(self):
+        SnapshotFigures(self).run()
+
 
 def check(what, got, expected):
     if tuple(got) != tuple(expected):
@@ -198,7 +202,7 @@ def rocksdb_version():
 
 
 NAMES = ["chain", "keyed_100k", "keyed_10m_rocksdb", "keyed_10m_zipf", "shuffle_vs_socket", "run_to_running", "list",
-         "cluster_start", "recovery"]
+         "cluster_start", "recovery", "snapshots"]
 
 
 def main():
@@ -211,7 +215,9 @@ def main():
     options = parser.parse_args()
     bench = Bench(options.build, options.dist, options.scale)
     failed = []
-    for name in options.only or NAMES:
+    names = options.only or NAMES
+    for number, name in enumerate(names, 1):
+        print(f"{time.strftime('%T')} [{number}/{len(names)}] {name}", file=sys.stderr, flush=True)
         try:
             getattr(bench, name)()
         except Exception as e:  # One broken figure must not hide the others.

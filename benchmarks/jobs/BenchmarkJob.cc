@@ -4,10 +4,14 @@
 //   --case keyed    --count N --keys K [--distribution uniform|zipf] [--preload]
 //                   (--preload: every key once first, then N more records)
 //   --case shuffle  --count N
-//   --case recovery --keys K --value-bytes B --events FILE [--rate R]
-// Every case but the last writes "<records> <sum>" to --result FILE when all input has been
-// processed.
+//   --case state    --count N --keys K --value-bytes B --events FILE [--rate R] [--progress FILE]
+//                   (number i counts in the value of key i modulo K, see state_value.h; FILE of
+//                   --events gets a line when an attempt has its first record, that of --progress
+//                   one after every 10 000 records of a subtask)
+//   --case verify   --keys K (-s SNAPSHOT -n of the case "state": its sums, see SumPerKind)
+// The first three write "<records> <sum>" to --result FILE when all input has been processed.
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -15,6 +19,7 @@
 #include <string>
 #include <utility>
 
+#include "benchmarks/state_value.h"
 #include "benchmarks/zipf.h"
 #include "flink/data_stream.h"
 #include "flink/job.h"
@@ -83,43 +88,111 @@ class RunningSum final : public flink::KeyedProcessFunction<int64_t, KeyedNumber
   flink::ValueState<int64_t> sum_;
 };
 
-/// Keeps a value of a given size per key, and notes when the first record of each attempt came.
-class KeepBytes final : public flink::KeyedProcessFunction<int64_t, int64_t, int64_t> {
+/// Counts the numbers of either half in a value of a given size per key, and notes when they come.
+class KeepValue final : public flink::KeyedProcessFunction<int64_t, int64_t, int64_t> {
  public:
-  KeepBytes(size_t bytes, std::string events) : bytes_(bytes), events_(std::move(events)) {}
+  KeepValue(size_t bytes, uint64_t keys, int64_t half, std::string events, std::string progress)
+      : bytes_(bytes),
+        keys_(keys),
+        half_(half),
+        events_(std::move(events)),
+        progress_(std::move(progress)) {}
   void Open(RuntimeContext& context) override {
     value_ = context.GetValueState<flink::Bytes>("value");
     attempt_ = context.Attempt();
+    subtask_ = context.SubtaskIndex();
   }
   void ProcessElement(int64_t& number, Context&, flink::Collector<int64_t>& out) override {
-    if (!seen_) Note();
+    if (seen_ == 0) Note(events_, attempt_);
+    if (++seen_ % 10'000 == 0 && !progress_.empty()) Note(progress_, subtask_);
     auto& value = value_.Mutable().data;
     if (value.empty()) {
-      value.resize(bytes_);
-      uint64_t x = static_cast<uint64_t>(number);
-      for (auto& c : value)
-        c = static_cast<std::remove_reference_t<decltype(c)>>(x = flink::benchmarks::Mix(x));
-    } else {
-      ++value[static_cast<size_t>(number) % bytes_];
+      flink::benchmarks::FillStateValue(static_cast<uint64_t>(number) % keys_, bytes_, value);
     }
+    flink::benchmarks::CountIn(value, number < half_ ? 0 : 1);
     out.Collect(number);
   }
 
  private:
-  void Note() {
-    seen_ = true;
+  // One write per line, so that several subtasks may share a file.
+  static void Note(const std::string& name, int what) {
     const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::system_clock::now().time_since_epoch());
-    std::FILE* f = std::fopen(events_.c_str(), "a");
-    if (f == nullptr) throw std::runtime_error("cannot write " + events_);
-    std::fprintf(f, "%lld %d\n", static_cast<long long>(now.count()), attempt_);
+    std::FILE* f = std::fopen(name.c_str(), "a");
+    if (f == nullptr) throw std::runtime_error("cannot write " + name);
+    std::fprintf(f, "%lld %d\n", static_cast<long long>(now.count()), what);
     std::fclose(f);
   }
   size_t bytes_;
+  uint64_t keys_;
+  int64_t half_;
   std::string events_;
+  std::string progress_;
   flink::ValueState<flink::Bytes> value_;
   int attempt_ = 0;
-  bool seen_ = false;
+  int subtask_ = 0;
+  uint64_t seen_ = 0;
+};
+
+/// What is in the value of a key: (kind, number) for every kind of SumPerKind.
+class ReadValue final : public flink::KeyedProcessFunction<int64_t, int64_t, KeyedNumber> {
+ public:
+  void Open(RuntimeContext& context) override {
+    value_ = context.GetValueState<flink::Bytes>("value");
+  }
+  void ProcessElement(int64_t& key, Context&, flink::Collector<KeyedNumber>& out) override {
+    const auto& value = value_.Mutable().data;
+    if (value.empty()) return;
+    const auto word = [&](size_t i) {
+      return static_cast<int64_t>(flink::benchmarks::StateWord(value, i));
+    };
+    out.Collect({0, 1});
+    for (int64_t half = 0; half < 2; ++half) {
+      const int64_t counted = word(static_cast<size_t>(half));
+      out.Collect({1 + 2 * half, counted});
+      out.Collect({2 + 2 * half, key * counted});
+    }
+    out.Collect({5, static_cast<int64_t>(flink::benchmarks::FillSum(value))});
+  }
+
+ private:
+  flink::ValueState<flink::Bytes> value_;
+};
+
+/// Writes six sums (wrapping around): keys that have a value; per half, the numbers counted and key
+/// times numbers counted; the words of the values behind the counters.
+class SumPerKind {
+ public:
+  using Record = KeyedNumber;
+  explicit SumPerKind(std::string file) : file_(std::move(file)) {}
+  std::unique_ptr<flink::Operator> MakeOperator() const { return std::make_unique<Sums>(file_); }
+  std::string Name() const { return "Sink: Sums"; }
+
+ private:
+  class Sums final : public flink::SinkOperator<KeyedNumber> {
+   public:
+    explicit Sums(std::string file) : file_(std::move(file)) {}
+
+   private:
+    void Open(flink::OperatorContext& context) override { subtask_ = context.subtask_index(); }
+    void Write(flink::Batch<KeyedNumber>& batch) override {
+      for (const KeyedNumber& r : batch.records) {
+        sums_.at(static_cast<size_t>(r.first)) += static_cast<uint64_t>(r.second);
+      }
+    }
+    void Finish() override {
+      const std::string name = file_ + "." + std::to_string(subtask_);
+      std::FILE* f = std::fopen(name.c_str(), "w");
+      if (f == nullptr) throw std::runtime_error("cannot write " + name);
+      for (const uint64_t sum : sums_)
+        std::fprintf(f, "%llu ", static_cast<unsigned long long>(sum));
+      std::fclose(f);
+    }
+    std::string file_;
+    int subtask_ = 0;
+    std::array<uint64_t, 6> sums_{};
+  };
+  std::string file_;
 };
 
 }  // namespace
@@ -163,20 +236,27 @@ FLINK_JOB(env, args) {
         .Rebalance()
         .SinkTo(CheckedDiscard<KeyedNumber>(result))
         .Uid("sink");
-  } else if (which == "recovery") {
-    // Every key once at full speed, then at a gentle rate over and over.
-    flink::SourceOptions gentle;
-    gentle.records_per_second = parameters.GetDouble("rate", 0);
-    env.FromSequence(0, count - 1, gentle)
+  } else if (which == "state") {
+    flink::SourceOptions options;
+    options.records_per_second = parameters.GetDouble("rate", 0);
+    env.FromSequence(0, count - 1, options)
         .Uid("source")
         .KeyBy([keys](const int64_t& i) {
           return static_cast<int64_t>(static_cast<uint64_t>(i) % keys);
         })
-        .Process(KeepBytes(static_cast<size_t>(parameters.GetLong("value-bytes", 1000)),
-                           parameters.GetRequired("events")))
+        .Process(KeepValue(static_cast<size_t>(parameters.GetLong("value-bytes", 1000)), keys,
+                           count / 2, parameters.GetRequired("events"), parameters.Get("progress")))
         .Uid("keep")
         .SinkTo(flink::DiscardingSink<int64_t>())
         .Uid("sink");
+  } else if (which == "verify") {
+    env.FromSequence(0, static_cast<int64_t>(keys) - 1)
+        .Uid("verify-source")
+        .KeyBy([](const int64_t& i) { return i; })
+        .Process(ReadValue())
+        .Uid("keep")
+        .SinkTo(SumPerKind(result))
+        .Uid("verify-sink");
   } else {
     throw std::invalid_argument("unknown --case " + which);
   }

@@ -1,0 +1,191 @@
+"""Snapshots of 1 GB of RocksDB state: 1 M keys of 1 kB, two subtasks.
+
+A first job counts numbers in the keys' values at full speed until every key has one. All figures come from jobs that go
+on from its savepoint, and in the end a job reads every value back: each must hold what the source says it has counted.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import statistics
+import time
+
+from cluster import Cluster
+
+KEYS, VALUE_BYTES = 1_000_000, 1000
+LOAD = 50_000             # Records a second while snapshots are timed; each changes a value of 1 kB.
+PROGRESS = 10_000         # Records between two lines of the progress file.
+TRIALS = 3
+
+
+class SnapshotFigures:
+    def __init__(self, bench):
+        self.bench = bench
+        self.keys = int(KEYS * min(bench.scale, 1))
+        self.count = 2 * self.keys * 10**6  # Either split is a whole number of rounds through the keys.
+
+    def run(self):
+        settings = {"taskmanager.memory.managed.size": "1g", "state.backend.type": "rocksdb",
+                    "execution.checkpointing.incremental": "true"}
+        with Cluster(self.bench.dist, slots=2, config=settings) as c:
+            self.c, self.runs = c, 0
+            loaded = self.load()
+            job = self.restore("restore_native", loaded)
+            self.checkpoints(job)
+            self.savepoints("savepoint_native", job, "NATIVE", keep=False)
+            canonical = self.savepoints("savepoint_canonical", job, "CANONICAL", keep=True)
+            self.end(job)
+            job = self.restore("restore_canonical", canonical)
+            self.end(job)
+            self.drag(canonical)
+
+    def report(self, name, values, unit, note):
+        load = f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+        spread = f"{min(values):.3g} to {max(values):.3g}, {len(values)} times, "
+        self.bench.report(name, statistics.median(values), unit, spread + note + load)
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def start(self, *options, rate=0):
+        """Starts the job; its id. self.events and self.progress are its files."""
+        self.runs += 1
+        self.events = os.path.join(self.c.root, f"events-{self.runs}")
+        self.progress = os.path.join(self.c.root, f"progress-{self.runs}")
+        return self.c.run_detached("-p", 2, *options, self.bench.job, "--case", "state", "--count", self.count,
+                                   "--keys", self.keys, "--value-bytes", VALUE_BYTES, "--rate", rate,
+                                   "--events", self.events, "--progress", self.progress)
+
+    def end(self, job):
+        self.c.flink("cancel", job)
+        self.c.wait_for("a free slot", lambda: not self.c.children("taskmanager"), 60)
+
+    def load(self):
+        job = self.start()
+        self.c.wait_for("all keys", lambda: self.records() >= 2.2 * self.keys, 300, 0.1)
+        return self.stop(job)
+
+    def stop(self, job):
+        text = self.c.flink("stop", "--type", "native", job).stdout
+        self.c.wait_for("a free slot", lambda: not self.c.children("taskmanager"), 60)
+        return text.split("Path: ")[1].split()[0]
+
+    def records(self):
+        return len(self.notes(self.progress)) * PROGRESS
+
+    @staticmethod
+    def notes(name):
+        if not os.path.exists(name):
+            return []
+        with open(name) as f:
+            return [int(line.split()[0]) / 1000 for line in f]
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    def restore(self, name, savepoint):
+        """Times `flink run -s` to the first record, and leaves the last of the jobs running."""
+        seconds, job = [], None
+        for _ in range(TRIALS):
+            if job is not None:
+                self.end(job)
+            begin = time.time()
+            job = self.start("-s", savepoint, rate=LOAD)
+            self.c.wait_for("a record", lambda: self.notes(self.events), 120, 0.002)
+            seconds.append(min(self.notes(self.events)) - begin)
+            self.c.wait_for("RUNNING", lambda: self.c.job_state(job) == "RUNNING", 60)
+        self.report(name, seconds, "s", "")
+        return job
+
+    def checkpoints(self, job):
+        """Incremental checkpoints under load; the first one after a restore, which is full, does not count."""
+        self.c.flink("checkpoint", job)
+        sync, whole = [], []
+        for _ in range(2 * TRIALS):
+            before = self.records()
+            self.c.wait_for("a second of load", lambda: self.records() >= before + LOAD, 60, 0.05)
+            begin = time.monotonic()
+            answer = self.operate(f"/jobs/{job}/checkpoints", {"checkpointType": "CONFIGURED"})
+            whole.append(time.monotonic() - begin)
+            details = f"/jobs/{job}/checkpoints/details/{answer['checkpointId']}"
+            for vertex in self.c.get(details)["tasks"]:
+                summary = self.c.get(f"{details}/subtasks/{vertex}")["summary"]
+                sync.append(summary["checkpoint_duration"]["sync"]["max"] / 1000)
+        self.bench.report("checkpoint_sync", max(sync), "s", "the longest of all subtasks")
+        self.report("checkpoint_incremental", whole, "s", f"{LOAD:,} records/s, ")
+
+    def savepoints(self, name, job, format_type, keep):
+        """Times savepoints from trigger to completed; the path of the last one."""
+        seconds, path = [], None
+        for _ in range(TRIALS):
+            if path is not None:
+                shutil.rmtree(path)
+            path, elapsed, _ = self.savepoint(job, format_type)
+            seconds.append(elapsed)
+        size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(path) for f in fs)
+        self.report(name, seconds, "s", f"{size / 1e9:.2f} GB, {LOAD:,} records/s, ")
+        if not keep:
+            shutil.rmtree(path)
+        return path
+
+    def drag(self, savepoint):
+        """Throughput at full speed during a canonical savepoint and without."""
+        job = self.start("-s", savepoint)
+        self.c.wait_for("full speed", lambda: self.records() >= self.keys, 300, 0.1)
+        ratios = []
+        for _ in range(TRIALS):
+            begin = time.time()
+            before = self.records()
+            self.c.wait_for("records without a savepoint", lambda: self.records() >= before + self.keys, 300, 0.1)
+            triggered = time.time()
+            path, elapsed, completed = self.savepoint(job, "CANONICAL")
+            shutil.rmtree(path)
+            notes = self.notes(self.progress)
+            without = sum(begin <= n < triggered for n in notes) / (triggered - begin)
+            during = sum(triggered <= n < completed for n in notes) / elapsed
+            ratios.append(during / without)
+        self.report("savepoint_drag", ratios, "x throughput without",
+                    f"{without * PROGRESS:,.0f} records/s without, savepoints of {elapsed:.1f} s, ")
+        self.verify(self.stop(job))
+
+    def savepoint(self, job, format_type):
+        """Path, seconds, and when it was completed."""
+        begin = time.monotonic()
+        answer = self.operate(f"/jobs/{job}/savepoints", {"formatType": format_type})
+        return answer["location"].removeprefix("file:"), time.monotonic() - begin, time.time()
+
+    def operate(self, path, body):
+        """Triggers an operation over REST and polls it without the pauses of the command line."""
+        connection = http.client.HTTPConnection("localhost", self.c.rest_port, timeout=60)
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        trigger = json.loads(connection.getresponse().read())["request-id"]
+        connection.close()
+        answer = {}
+        def done():
+            answer.update(self.c.get(f"{path}/{trigger}"))
+            return answer["status"]["id"] == "COMPLETED"
+        self.c.wait_for("the end of the operation", done, 300, 0.002)
+        failure = answer["operation"].get("failure-cause") or answer["operation"].get("failureCause")
+        if failure:
+            raise RuntimeError(failure.get("stack-trace", str(failure))[:500])
+        return answer["operation"]
+
+    # -- the content of the state --------------------------------------------------------------------------------
+
+    def verify(self, savepoint):
+        result = os.path.join(self.c.root, "sums")
+        job = self.c.run_detached("-p", 2, "-s", savepoint, "-n", self.bench.job, "--case", "verify",
+                                  "--keys", self.keys, "--result", result)
+        self.c.wait_for("the end of the job", lambda: self.c.job_state(job) in ("FINISHED", "FAILED"), 300, 0.1)
+        sums = [0] * 6
+        for subtask in range(2):
+            with open(f"{result}.{subtask}") as f:
+                sums = [(a + int(b)) % 2**64 for a, b in zip(sums, f.read().split())]
+        expected = [self.keys]
+        for half in range(2):
+            counted = sums[1 + 2 * half]
+            rounds, rest = divmod(counted, self.keys)
+            expected += [counted, rounds * (self.keys * (self.keys - 1) // 2) + rest * (rest - 1) // 2]
+        expected.append(int(self.bench.tool("expected_sum", VALUE_BYTES, self.keys, "state")[0]))
+        if sums != expected or min(sums[1], sums[3]) < self.keys:
+            raise RuntimeError(f"the state is wrong: {sums}, expected {expected}")
+        print(f"snapshots: {self.keys:,} keys hold exactly what {sums[1] + sums[3]:,} records left", flush=True)
