@@ -416,6 +416,35 @@ void Dispatcher::DisposeSavepoint(const std::string& trigger_id, const std::stri
   });
 }
 
+void Dispatcher::ListSnapshots(const JobId& job, SnapshotsCallback done) {
+  const std::shared_ptr<const JobDetails> details = FindJob(job);
+  Configuration where = options_.configuration;
+  if (details != nullptr) {
+    const JobOptions& own = details->options;
+    const std::string& savepoints = own.savepoint_directory.empty()
+                                        ? own.checkpointing.periodic_savepoint_directory
+                                        : own.savepoint_directory;
+    where.Set(options::kCheckpointDirectory.key, own.checkpoint_directory);
+    where.Set(options::kSavepointDirectory.key, savepoints);
+  }
+  io_->Submit([main = deps_.main, self = self_, job, known = details != nullptr, where,
+               done = std::move(done)] {
+    StatusOr<snapshot::SnapshotListing> listing = snapshot::ListKnownSnapshots(where);
+    std::vector<snapshot::SnapshotSummary> snapshots;
+    // An error says that no directory is configured, so there is nothing.
+    if (listing.ok()) snapshots = std::move(listing->snapshots);
+    std::erase_if(snapshots, [&job](const auto& s) { return !s.IsOfJob(job); });
+    main->Post([self, job, known, snapshots = std::move(snapshots), done]() mutable {
+      if (*self == nullptr) return;
+      if (!known && snapshots.empty()) {
+        done(NotFound("Job {} not found", job.ToHex()));
+      } else {
+        done(std::move(snapshots));
+      }
+    });
+  });
+}
+
 // ---- Pictures -----------------------------------------------------------------------------------
 
 std::shared_ptr<const JobDetails> Dispatcher::FindJob(const JobId& job) {

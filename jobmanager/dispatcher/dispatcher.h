@@ -18,6 +18,7 @@
 #include "common/concurrency/worker_pool.h"
 #include "common/config/configuration.h"
 #include "common/io/process_directory.h"
+#include "common/snapshot/snapshot_listing.h"
 #include "flink/pb/cluster/v1/cluster.pb.h"
 #include "flink/pb/graph/v1/job_graph.pb.h"
 #include "jobmanager/checkpoint/job_store.h"
@@ -108,6 +109,11 @@ class Dispatcher : public TaskManagerListener {
                           const SavepointRequest& request);
   void TriggerCheckpoint(const JobId& job, const std::string& trigger_id, bool full);
   void DisposeSavepoint(const std::string& trigger_id, const std::string& path);
+  /// The snapshots of a job, running, ended or only noted on disk, that exist and can be restored
+  /// from: savepoints and retained checkpoints, newest first. `done` is called once, on the main
+  /// thread: kNotFound when nothing is known of the job.
+  using SnapshotsCallback = std::function<void(StatusOr<std::vector<snapshot::SnapshotSummary>>)>;
+  void ListSnapshots(const JobId& job, SnapshotsCallback done);
   const AsyncOperations& operations() const { return operations_; }
   AsyncOperations& operations() { return operations_; }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <limits>
 
+#include "common/io/file_system.h"
 #include "common/snapshot/restore_plan_json.h"
 #include "flink/pb/graph/v1/job_graph.pb.h"
 #include "jobmanager/rest/checkpoint_json.h"
@@ -45,6 +46,38 @@ RestResponse OfCheckpoint(const RestRequest& request, Dispatcher& dispatcher, co
         404, fmt::format("Could not find checkpointing statistics for checkpoint {}.", id));
   }
   return answer(*checkpoint);
+}
+
+Json SnapshotJson(const snapshot::SnapshotSummary& snapshot) {
+  Json json;
+  json["id"] = snapshot.checkpoint_id;
+  json["is_savepoint"] = snapshot.IsSavepoint();
+  if (snapshot.IsSavepoint() && !snapshot.format.empty()) {
+    json["savepointFormat"] = snapshot.format == "native" ? "NATIVE" : "CANONICAL";
+  } else {
+    json["savepointFormat"] = nullptr;
+  }
+  json["trigger_timestamp"] = snapshot.time_ms;
+  json["state_size"] = snapshot.state_bytes;
+  json["parallelism"] = snapshot.parallelism;
+  json["external_path"] = io::QualifyPath(snapshot.directory);
+  return json;
+}
+
+// What FLIP-10 proposes: all that one can restore from, also when the job is over.
+RestHandler SavepointsHandler(const DispatcherGateway& gateway) {
+  return [gateway](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    return gateway.AskLater([id](Dispatcher& dispatcher, DispatcherGateway::Answer answer) {
+      dispatcher.ListSnapshots(id, [id, answer = std::move(answer)](const auto& snapshots) {
+        if (!snapshots.ok()) return answer(JobNotFoundResponse(id));
+        Json list = Json::array();
+        for (const snapshot::SnapshotSummary& s : *snapshots) list.push_back(SnapshotJson(s));
+        answer(JsonResponse({{"savepoints", std::move(list)}}));
+      });
+    });
+  };
 }
 
 RestResponse CheckpointDetails(const RestRequest& request, Dispatcher& dispatcher,
@@ -171,6 +204,7 @@ void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
         [](Dispatcher& d) { return JsonResponse(JobsOverviewJson(d.Jobs(), d.clock().NowMs())); });
   });
   router.Add("GET", "/jobs/:jobid/status", StatusHandler(gateway));
+  router.Add("GET", "/jobs/:jobid/savepoints", SavepointsHandler(gateway));
   router.Add("PATCH", "/jobs/:jobid", CancelHandler(gateway));
   router.Add("GET", "/jobs/:jobid/yarn-cancel", CancelHandler(gateway));
   router.Add("POST", "/jobs/:jobid/restore-plan",

@@ -83,6 +83,13 @@ TEST_F(PeriodicSavepointTest, TheNewestAreKeptOutliveTheJobAndRestore) {
             0u);
   EXPECT_THAT(JobManagerLog(), HasSubstr("of job " + job + " was written to " + newest));
   EXPECT_THAT(JobManagerLog(), HasSubstr("Disposing of periodic savepoint"));
+  // The list outlives the job.
+  const auto listed = cluster_->Get("/jobs/" + job + "/savepoints");
+  ASSERT_TRUE(listed.ok()) << Message(listed.status());
+  ASSERT_THAT((*listed)["savepoints"], SizeIs(2)) << *listed;
+  EXPECT_EQ((*listed)["savepoints"][0]["external_path"], newest);
+  EXPECT_EQ((*listed)["savepoints"][0]["is_savepoint"], true);
+  EXPECT_GT((*listed)["savepoints"][0]["id"], (*listed)["savepoints"][1]["id"]);
   RunToTheEnd({"-s", newest}, "restored");
   EXPECT_EQ(CheckCounts({Dir("out"), Dir("restored")}, kCount), "");
   EXPECT_THAT(Complete(), SizeIs(2));

@@ -136,8 +136,22 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
   EXPECT_EQ(checkpoints["latest"]["savepoint"]["external_path"], location);
   EXPECT_EQ(Get(JobPath() + "/checkpoints/details/1")["tasks"].size(), 2u);
 
+  const std::string source =
+      Get(JobPath() + "/checkpoints/details/1")["tasks"].items().begin().key();
+  EXPECT_TRUE(Get(JobPath() + "/checkpoints/details/1/subtasks/" + source)["summary"].contains(
+      "checkpoint_duration"));
+  EXPECT_THAT(
+      Get(JobPath() + "/checkpoints/details/1/subtasks/" + std::string(32, '0'), 404)["errors"][0]
+          .get<std::string>(),
+      HasSubstr("There is no checkpoint statistics for task "));
+
   Parse(http_->Patch((JobPath() + "?mode=cancel").c_str()), 202);
   Await("CANCELED");
+  // The list outlives the job, a savepoint only until it is disposed of.
+  const Json savepoints = Get(JobPath() + "/savepoints")["savepoints"];
+  ASSERT_EQ(savepoints.size(), 1u) << savepoints;
+  EXPECT_EQ(savepoints[0]["external_path"], location);
+  EXPECT_EQ(savepoints[0]["id"], 1);
   Parse(http_->Patch(JobPath().c_str()), 202);
   EXPECT_EQ(Get(JobPath() + "/execution-result")["job-execution-result"]["application-status"],
             "CANCELED");
@@ -148,6 +162,7 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
       Post("/savepoint-disposal", Json{{"savepoint-path", location}}.dump(), 200)["request-id"];
   EXPECT_EQ(Poll("/savepoint-disposal/" + disposal), Json::object());
   EXPECT_FALSE(io::Exists(location.substr(5)));
+  EXPECT_EQ(Get(JobPath() + "/savepoints")["savepoints"].size(), 0u);
 }
 
 TEST_F(DispatcherTest, WorkDirectoriesOfDeadJobManagersGo) {
@@ -207,6 +222,8 @@ TEST_F(DispatcherTest, DamagedLibraryIsRefused) {
 TEST_F(DispatcherTest, ErrorsAreFlinks) {
   const std::string unknown = "/jobs/0123456789abcdef0123456789abcdef";
   EXPECT_THAT(Get(unknown, 404)["errors"][0].get<std::string>(),
+              HasSubstr("Job 0123456789abcdef0123456789abcdef not found"));
+  EXPECT_THAT(Get(unknown + "/savepoints", 404)["errors"][0].get<std::string>(),
               HasSubstr("Job 0123456789abcdef0123456789abcdef not found"));
   EXPECT_EQ(Get(unknown + "/status", 500)["errors"][0], "Internal server error.");
   EXPECT_THAT(Get("/jobs/nonsense", 400)["errors"][0].get<std::string>(),
