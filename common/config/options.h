@@ -54,9 +54,9 @@ inline constexpr ConfigOption kPeriodicSavepointDirectory{
 /// newer one is complete; the end of the job and the loss of the JobManager delete none.
 inline constexpr ConfigOption kRetainedPeriodicSavepoints{
     "execution.checkpointing.periodic-savepoints.num-retained", "1"};
-/// NATIVE.
+/// CANONICAL or NATIVE.
 inline constexpr ConfigOption kPeriodicSavepointFormat{
-    "execution.checkpointing.periodic-savepoints.format-type", "NATIVE"};
+    "execution.checkpointing.periodic-savepoints.format-type", "CANONICAL"};
 inline constexpr ConfigOption kIncrementalCheckpoints{"execution.checkpointing.incremental",
                                                       "false"};
 /// State streams up to this size stand in `_metadata` itself. At most 1 mb.

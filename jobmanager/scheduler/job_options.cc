@@ -59,11 +59,12 @@ Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& op
   }
   c.num_retained_periodic_savepoints = static_cast<int>(retained);
   const std::string format = configuration.GetString(options::kPeriodicSavepointFormat);
-  if (format != "NATIVE") {
-    return InvalidArgument("{} is \"{}\"; this version writes periodic savepoints as NATIVE only",
+  if (format != "CANONICAL" && format != "NATIVE") {
+    return InvalidArgument("{} is \"{}\"; it must be CANONICAL or NATIVE",
                            options::kPeriodicSavepointFormat.key, format);
   }
-  c.periodic_savepoint_format = SavepointFormat::kNative;
+  c.periodic_savepoint_format =
+      format == "NATIVE" ? SavepointFormat::kNative : SavepointFormat::kCanonical;
   return OkStatus();
 }
 
