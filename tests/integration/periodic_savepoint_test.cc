@@ -19,6 +19,14 @@ using ::testing::SizeIs;
 
 class PeriodicSavepointTest : public LifecycleTest {
  protected:
+  /// Executors soon see that their JobManager has gone.
+  static void SetUpTestSuite() {
+    ExternalCluster::Options options;
+    options.slots = 8;
+    options.configuration = {{"heartbeat.timeout", "3 s"}, {"heartbeat.interval", "500 ms"}};
+    StartCluster(options);
+  }
+
   static Words Every(const std::string& interval, int retained) {
     const std::string prefix = "-Dexecution.checkpointing.periodic-savepoints.";
     return {prefix + "interval=" + interval, prefix + "dir=" + Dir("periodic"),
