@@ -1,7 +1,7 @@
-#include "jobmanager/scheduler/job_options.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "jobmanager/scheduler/job_options.h"
 
 namespace flink::jobmanager {
 namespace {
