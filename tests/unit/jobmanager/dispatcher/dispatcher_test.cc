@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/io/file_system.h"
@@ -254,6 +255,22 @@ TEST_F(DispatcherTest, SameTriggerIdStartsOneSavepoint) {
   Post(JobPath() + "/savepoints", body, 202);
   Poll(JobPath() + "/savepoints/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
   EXPECT_EQ(Get(JobPath() + "/checkpoints")["counts"]["total"], 1);
+}
+
+// flink-surface §4.6 no. 79
+TEST_F(DispatcherTest, ASavepointIsCanonicalUnlessTheRequestSaysNative) {
+  Submit(TestGraph(1));
+  Await("RUNNING");
+  for (const auto& [body, format] :
+       std::map<std::string, std::string>{{"{}", "CANONICAL"},
+                                          {R"({"formatType":null})", "CANONICAL"},
+                                          {R"({"formatType":"CANONICAL"})", "CANONICAL"},
+                                          {R"({"formatType":"NATIVE"})", "NATIVE"}}) {
+    const std::string trigger = Post(JobPath() + "/savepoints", body, 202)["request-id"];
+    EXPECT_TRUE(Poll(JobPath() + "/savepoints/" + trigger).contains("location"));
+    EXPECT_EQ(Get(JobPath() + "/checkpoints")["latest"]["savepoint"]["savepointFormat"], format)
+        << body;
+  }
 }
 
 TEST_F(DispatcherTest, StopFinishesTheJob) {
