@@ -153,6 +153,8 @@ struct Resume {
   const char* name;
   const char* mode;
   Words first, second, third;
+
+  friend void PrintTo(const Resume& resume, std::ostream* out) { *out << resume.name; }
 };
 class ResumeTest : public ClaimTest, public ::testing::WithParamInterface<Resume> {};
 

@@ -60,7 +60,8 @@ TEST_F(RetainedCheckpointTest, ARetainedCheckpointSurvivesCancelAndRestores) {
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
   // Not claimed, so it is there still; a job that ended leaves none of its own.
   EXPECT_TRUE(fs::exists(checkpoint + "/_metadata"));
-  EXPECT_EQ(FilesBelow(Dir("chk/") + *restored), "");
+  EXPECT_TRUE(WaitFor([&] { return FilesBelow(Dir("chk/") + *restored).empty(); }))
+      << FilesBelow(Dir("chk/") + *restored);
   ExpectRefused(cluster_->Flink(Words{"run", "-s", directory} + Counting("none", 0)),
                 "Cannot find meta data file '_metadata' in directory '" + directory + "'");
 }
@@ -82,7 +83,7 @@ TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
   EXPECT_TRUE(WaitFor([&] { return Entries(directory, "chk-").empty(); }));
   ASSERT_TRUE(cluster_->WaitForJobState(*claiming, "FINISHED")) << cluster_->Logs();
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
-  EXPECT_EQ(FilesBelow(Dir("chk")), "");
+  EXPECT_TRUE(WaitFor([&] { return FilesBelow(Dir("chk")).empty(); })) << FilesBelow(Dir("chk"));
 }
 
 // flink-surface §4.3 no. 36, 43, 45

@@ -68,6 +68,10 @@ struct Resolution {
   std::vector<std::string> tokens;
   std::string job;
   std::optional<std::string> directory;
+
+  friend void PrintTo(const Resolution& resolution, std::ostream* out) {
+    *out << testing::PrintToString(resolution.tokens);
+  }
 };
 
 class CancelArgumentsTest : public testing::TestWithParam<Resolution> {};
