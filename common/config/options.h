@@ -64,8 +64,12 @@ inline constexpr ConfigOption kDataInlineThreshold{"execution.checkpointing.data
                                                    "20 kb"};
 inline constexpr ConfigOption kCheckpointWriteBufferSize{
     "execution.checkpointing.write-buffer-size", "4096"};
+/// Barriers overtake records. Needs the mode EXACTLY_ONCE and one checkpoint at a time.
 inline constexpr ConfigOption kUnalignedCheckpoints{"execution.checkpointing.unaligned.enabled",
                                                     "false"};
+/// How long after its trigger an unaligned checkpoint stays aligned; 0: it starts unaligned.
+inline constexpr ConfigOption kAlignedCheckpointTimeout{
+    "execution.checkpointing.aligned-checkpoint-timeout", "0 ms"};
 inline constexpr ConfigOption kCheckpointsAfterTasksFinish{
     "execution.checkpointing.checkpoints-after-tasks-finish", "true"};
 /// The snapshot a job starts from; absent: from nothing.

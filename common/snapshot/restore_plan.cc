@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "flink/key_group.h"
 
@@ -16,13 +17,6 @@ constexpr char kFailed[] = "Failed to rollback to checkpoint/savepoint";
 
 bool HasKeyedState(const SubtaskState& state) {
   return !std::holds_alternative<std::monostate>(state.managed_keyed_state);
-}
-
-bool HasInFlightRecords(const OperatorSnapshot& op) {
-  for (const auto& [index, state] : op.subtasks) {
-    if (!state.input_channel_state.empty() || !state.output_channel_state.empty()) return true;
-  }
-  return false;
 }
 
 int64_t BytesOf(const OperatorSnapshot& op) {
@@ -51,10 +45,13 @@ class Planner {
 
   RestorePlan Plan(const graph::JobGraph& graph) {
     std::set<OperatorId> known;
-    for (const graph::JobVertex& vertex : graph.vertices) {
+    for (size_t i = 0; i < graph.vertices.size(); ++i) {
+      const graph::JobVertex& vertex = graph.vertices[i];
       for (const graph::OperatorDescription& op : vertex.operators) known.insert(op.id);
       AddVertex(vertex);
+      CheckInFlightData(graph, i);
     }
+    CheckInputsOfFinished(graph);
     for (const OperatorSnapshot& op : metadata_.operators) {
       if (known.count(op.operator_id) == 0 && HasOwnState(op)) Drop(op);
     }
@@ -64,6 +61,7 @@ class Planner {
  private:
   void AddVertex(const graph::JobVertex& vertex) {
     std::optional<int> taken_over;
+    size_t finished = 0;
     for (const graph::OperatorDescription& op : vertex.operators) {
       const OperatorSnapshot* old = metadata_.FindOperator(op.id);
       RestoredOperator entry;
@@ -78,12 +76,26 @@ class Planner {
         entry.old_parallelism = old->parallelism;
       }
       const size_t problems = plan_.problems.size();
-      if (old != nullptr && (HasOwnState(*old) || old->fully_finished)) {
+      if (old != nullptr && old->fully_finished) {
+        ++finished;
+      } else if (old != nullptr && HasOwnState(*old)) {
         entry.max_parallelism = old->max_parallelism;
-        if (CheckOperator(op, *old)) CheckMaxParallelism(vertex, *old, &taken_over);
+        CheckOperator(op, *old);
+        CheckMaxParallelism(vertex, *old, &taken_over);
       }
       if (plan_.problems.size() != problems) entry.verdict = RestoreVerdict::kIncompatible;
       plan_.operators.push_back(std::move(entry));
+    }
+    if (finished == vertex.operators.size()) {
+      plan_.finished.insert(vertex.id);
+    } else if (finished > 0) {
+      Refuse(
+          "{} {}. Of the operators of \"{}\" only some had finished in it: an operator was added "
+          "to "
+          "a chain that had ended. Remove it, or give all of them other uids to run them again "
+          "from their start.",
+          kFailed, options_.path, vertex.name);
+      MarkIncompatible(vertex);
     }
     const int max_parallelism = taken_over.value_or(vertex.max_parallelism);
     plan_.max_parallelism[vertex.id] = max_parallelism;
@@ -94,31 +106,43 @@ class Planner {
           "the task to be lower or equal to the maximum parallelism. The task is \"{}\"; it can "
           "run with a parallelism of at most {}.",
           vertex.id.ToHex(), max_parallelism, vertex.parallelism, vertex.name, max_parallelism);
-      for (RestoredOperator& entry : plan_.operators) {
-        for (const graph::OperatorDescription& op : vertex.operators) {
-          if (entry.id == op.id && entry.old_parallelism != 0) {
-            entry.verdict = RestoreVerdict::kIncompatible;
-          }
+      MarkIncompatible(vertex);
+    }
+  }
+
+  void MarkIncompatible(const graph::JobVertex& vertex) {
+    for (RestoredOperator& entry : plan_.operators) {
+      for (const graph::OperatorDescription& op : vertex.operators) {
+        if (entry.id == op.id && entry.old_parallelism != 0) {
+          entry.verdict = RestoreVerdict::kIncompatible;
         }
       }
     }
   }
 
-  // False when nothing of the operator can be used, whatever its maximum parallelism is.
-  bool CheckOperator(const graph::OperatorDescription& op, const OperatorSnapshot& old) {
-    if (old.fully_finished) {
-      Refuse(
-          "{} {}. The operator {} had already finished in it.{} Restore from an older snapshot, "
-          "or give the operator another uid to run it again from its start.",
-          kFailed, options_.path, op.id.ToHex(), Describe(old));
-      return false;
+  void CheckInFlightData(const graph::JobGraph& graph, size_t vertex) {
+    const bool is_ours = side_.in_flight_data || options_.is_failover;
+    for (const std::string& problem : InFlightProblems(metadata_, graph, vertex, is_ours)) {
+      Refuse("{} {}. It is an unaligned checkpoint with records in flight to \"{}\", {}.", kFailed,
+             options_.path, graph.vertices[vertex].name, problem);
+      MarkIncompatible(graph.vertices[vertex]);
     }
-    if (HasInFlightRecords(old)) {
+  }
+
+  void CheckInputsOfFinished(const graph::JobGraph& graph) {
+    for (const graph::JobEdge& edge : graph.edges) {
+      const graph::JobVertex& source = graph.vertices[static_cast<size_t>(edge.source_vertex)];
+      const graph::JobVertex& target = graph.vertices[static_cast<size_t>(edge.target_vertex)];
+      if (plan_.finished.count(target.id) == 0 || plan_.finished.count(source.id) != 0) continue;
       Refuse(
-          "{} {}. It is an unaligned checkpoint: the operator {} has records in flight.{} Take "
-          "a savepoint of the old job and restore from that.",
-          kFailed, options_.path, op.id.ToHex(), Describe(old));
+          "{} {}. \"{}\" had finished in it, but its input \"{}\" had not: nobody would take its "
+          "records. Give the operators of \"{}\" other uids.",
+          kFailed, options_.path, target.name, source.name, target.name);
+      MarkIncompatible(target);
     }
+  }
+
+  void CheckOperator(const graph::OperatorDescription& op, const OperatorSnapshot& old) {
     const std::vector<KeyGroupRange> missing = MissingKeyGroups(old);
     if (!missing.empty() && !options_.allow_non_restored_state) {
       Refuse(
@@ -128,7 +152,6 @@ class Planner {
           "the reason, --allowNonRestoredState starts these key groups empty.)",
           kFailed, options_.path, op.id.ToHex(), RangesText(missing), Describe(old));
     }
-    return true;
   }
 
   void CheckMaxParallelism(const graph::JobVertex& vertex, const OperatorSnapshot& old,

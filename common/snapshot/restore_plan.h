@@ -5,6 +5,7 @@
 /// failover, `flink run --dry-run` without one.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ struct RestoredOperator {
 struct RestorePlan {
   std::string path;
   int64_t checkpoint_id = 0;
+  /// Vertices whose subtasks had all finished: they do nothing any more.
+  std::set<JobVertexId> finished;
   /// Of every vertex: the configured one, or the snapshot's.
   std::map<JobVertexId, int> max_parallelism;
   /// Those of the job in its order, then those of the snapshot that are dropped.
@@ -59,7 +62,7 @@ struct RestorePlan {
   std::vector<std::string> problems;
 };
 
-/// Pure. `side` only makes problems more readable.
+/// Pure. `side` makes problems more readable, and says whether records in flight are ours.
 RestorePlan MakeRestorePlan(const CheckpointMetadata& metadata, const graph::JobGraph& graph,
                             const RestoreOptions& options, const SideFile& side = {});
 

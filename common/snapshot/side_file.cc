@@ -32,6 +32,7 @@ SideFile ReadSideFile(const std::string& directory) {
   const StatusOr<JobId> job = JobId::FromHex(StringOf(json, "job_id"));
   if (job.ok()) side.job = *job;
   side.job_name = StringOf(json, "job_name");
+  side.in_flight_data = StringOf(json, kInFlightDataKey) == kInFlightDataFormat;
   const auto timestamp = json.find("trigger_timestamp_ms");
   if (timestamp != json.end() && timestamp->is_number_integer()) {
     side.trigger_timestamp_ms = timestamp->get<int64_t>();

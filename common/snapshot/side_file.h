@@ -14,6 +14,10 @@ namespace flink::snapshot {
 
 inline constexpr const char* kSideFileName = "_flink_cpp.json";
 
+/// Its key and value that say what channel states hold.
+inline constexpr const char* kInFlightDataKey = "in_flight_data";
+inline constexpr const char* kInFlightDataFormat = "flink-cpp-1";
+
 /// Everything is optional: a snapshot of Flink has no such file.
 struct SideFile {
   struct Operator {
@@ -28,6 +32,8 @@ struct SideFile {
   /// Since the epoch; 0 when unknown.
   int64_t trigger_timestamp_ms = 0;
   std::map<OperatorId, Operator> operators;
+  /// The channel states of the snapshot hold batches as our channels carry them.
+  bool in_flight_data = false;
 };
 
 /// `directory`: of the snapshot. An empty one when there is no such file or it cannot be read.

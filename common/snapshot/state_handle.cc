@@ -74,6 +74,10 @@ int64_t StreamSize(const StreamStateHandle& handle) {
 int64_t StateSize(const SubtaskState& state) {
   int64_t total = 0;
   VisitStreams(state, [&total](const StreamStateHandle& handle) { total += StreamSize(handle); });
+  // Channels share files: each counts with its own part.
+  for (const auto* channels : {&state.input_channel_state, &state.output_channel_state}) {
+    for (const ChannelStateHandle& c : *channels) total += c.size - StreamSize(c.stream);
+  }
   return total;
 }
 

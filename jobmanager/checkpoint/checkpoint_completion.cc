@@ -1,6 +1,7 @@
 // CheckpointCoordinator: how an attempt reaches the tasks, completes, or is aborted.
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,10 +21,11 @@ constexpr size_t kRememberedCompletions = 10'000;
 void CheckpointCoordinator::BeginTriggering(PendingCheckpoint& pending) {
   pending.stage = Stage::kTriggering;
   for (const CheckpointPlan::Coordinator& coordinator : pending.plan.coordinators) {
+    if (pending.coordinators_left.count(coordinator.op) == 0) continue;
     Emit(checkpoint::TriggerCoordinator{pending.id, coordinator.op, TriggerOptionsOf(pending)});
   }
   for (const CheckpointPlan::Vertex& vertex : pending.plan.vertices) {
-    if (vertex.is_source && pending.VertexReady(vertex.id)) TriggerVertex(pending, vertex.id);
+    if (pending.VertexReady(vertex.id)) TriggerVertex(pending, vertex.id);
   }
   if (!pending.coordinators_left.empty()) return;
   pending.stage = Stage::kAcknowledging;
@@ -32,7 +34,10 @@ void CheckpointCoordinator::BeginTriggering(PendingCheckpoint& pending) {
 
 void CheckpointCoordinator::TriggerVertex(const PendingCheckpoint& pending,
                                           const JobVertexId& vertex) {
-  Emit(checkpoint::TriggerSources{pending.id, vertex, TriggerOptionsOf(pending)});
+  std::vector<int32_t> subtasks = pending.plan.ToTrigger(vertex);
+  if (subtasks.empty()) return;
+  Emit(checkpoint::TriggerSources{pending.id, vertex, std::move(subtasks),
+                                  TriggerOptionsOf(pending)});
 }
 
 checkpoint::TriggerOptions CheckpointCoordinator::TriggerOptionsOf(
@@ -40,7 +45,9 @@ checkpoint::TriggerOptions CheckpointCoordinator::TriggerOptionsOf(
   checkpoint::TriggerOptions options;
   options.kind = pending.request.kind;
   options.format = pending.request.format;
-  options.unaligned = options_.unaligned && !IsSavepoint(pending.request.kind);
+  if (options_.unaligned && !IsSavepoint(pending.request.kind)) {
+    options.aligned_timeout_ms = options_.aligned_timeout_ms;
+  }
   options.location = pending.location;
   options.trigger_timestamp_ms = pending.trigger_timestamp_ms;
   options.base = pending.base;
@@ -59,6 +66,9 @@ void CheckpointCoordinator::PersistWhenAcked(PendingCheckpoint& pending) {
   persist.trigger_timestamp_ms = pending.trigger_timestamp_ms;
   persist.plan = pending.plan;
   persist.coordinators = std::move(pending.coordinators);
+  for (const CheckpointPlan::Coordinator& coordinator : pending.plan.coordinators) {
+    if (pending.plan.IsFinished(coordinator.vertex)) persist.coordinators.erase(coordinator.op);
+  }
   persist.subtasks = std::move(pending.subtasks);
   Emit(std::move(persist));
 }
@@ -100,6 +110,11 @@ void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::Meta
     for (const CheckpointId other : subsumed)
       Abort(other, Cause{Reason::kCheckpointSubsumed, "", {}});
   }
+  if (kind == SnapshotKind::kCheckpoint && options_.after_tasks_finish) {
+    for (const SubtaskRef& subtask : pending.end_of_data) {
+      if (plan_.finished.count(subtask) == 0) finishable_[subtask] = id;
+    }
+  }
   Delete(registry_.Unpin(id));
   if (pending.request.request) {
     checkpoint::CompleteRequest answer;
@@ -112,6 +127,28 @@ void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::Meta
   }
   if (kind == SnapshotKind::kCancelSavepoint) Emit(checkpoint::CancelJob{});
   if (IsTerminating(kind) || kind == SnapshotKind::kFinalCheckpoint) EnterDone();
+}
+
+void CheckpointCoordinator::FinishSubtasks() {
+  // Behind the end of all data the final checkpoint finishes everybody.
+  if (end_of_data_) return;
+  std::map<CheckpointId, std::vector<SubtaskRef>> by_checkpoint;
+  for (auto it = finishable_.begin(); it != finishable_.end();) {
+    const SubtaskRef subtask = it->first;
+    const bool awaited = std::any_of(pending_.begin(), pending_.end(), [&](const auto& entry) {
+      return entry.second.subtasks_left.count(subtask) != 0;
+    });
+    if (awaited) {
+      ++it;
+      continue;
+    }
+    by_checkpoint[it->second].push_back(subtask);
+    plan_.finished.insert(subtask);
+    it = finishable_.erase(it);
+  }
+  for (auto& [id, subtasks] : by_checkpoint) {
+    Emit(checkpoint::FinishSubtasks{id, std::move(subtasks)});
+  }
 }
 
 void CheckpointCoordinator::AddToStore(CompletedCheckpoint completed) {

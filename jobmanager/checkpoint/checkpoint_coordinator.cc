@@ -29,7 +29,10 @@ std::vector<checkpoint::Action> CheckpointCoordinator::Step(Event event, int64_t
   now_ms_ = std::max(now_ms_, now_ms);
   actions_.clear();
   std::visit([this](auto& e) { On(e); }, event);
-  if (phase_ == Phase::kRunning) StartQueued();
+  if (phase_ == Phase::kRunning) {
+    FinishSubtasks();
+    StartQueued();
+  }
   return std::move(actions_);
 }
 
@@ -62,6 +65,8 @@ void CheckpointCoordinator::On(checkpoint::JobRunning& e) {
   if (phase_ != Phase::kSuspended) return;
   plan_ = std::move(e.plan);
   end_of_data_ = false;
+  some_end_of_data_ = false;
+  finishable_.clear();
   phase_ = Phase::kRunning;
   StartPeriodic(e.initial_delay_ms);
   if (options_.periodic_savepoint_interval_ms && !next_periodic_savepoint_ms_) {
@@ -117,6 +122,7 @@ void CheckpointCoordinator::On(checkpoint::TriggerSavepoint& e) {
     Enqueue(std::move(request));
     return;
   }
+  if (FinishedTasksForbid()) return Refuse(request, Reason::kNotAllRequiredTasksRunning);
   // From here on no other barrier starts; what is under way or waiting is aborted first.
   phase_ = Phase::kTerminating;
   StopPeriodic();
@@ -132,8 +138,17 @@ void CheckpointCoordinator::On(checkpoint::TriggerCheckpoint& e) {
   Enqueue(std::move(request));
 }
 
+void CheckpointCoordinator::On(checkpoint::SomeSubtasksEndOfData&) {
+  if (phase_ != Phase::kRunning && phase_ != Phase::kTerminating) return;
+  some_end_of_data_ = true;
+  if (!FinishedTasksForbid()) return;
+  RefuseQueued(Reason::kNotAllRequiredTasksRunning);
+}
+
 void CheckpointCoordinator::On(checkpoint::AllSubtasksEndOfData&) {
   if (end_of_data_ || (phase_ != Phase::kRunning && phase_ != Phase::kTerminating)) return;
+  checkpoint::SomeSubtasksEndOfData some;
+  On(some);
   end_of_data_ = true;
   StopPeriodic();
   queue_.erase(

@@ -31,12 +31,16 @@ struct CheckpointCoordinatorOptions {
   int num_retained = 1;
   CheckpointRetention retention = CheckpointRetention::kNoExternalized;
   bool unaligned = false;
+  int64_t aligned_timeout_ms = 0;  ///< With `unaligned`: how long barriers wait for alignment.
   bool incremental = false;
   /// Absent = no periodic savepoints. They go below `periodic_savepoint_directory`.
   std::optional<int64_t> periodic_savepoint_interval_ms;
   std::string periodic_savepoint_directory;
   SavepointFormat periodic_savepoint_format = SavepointFormat::kCanonical;
   int num_retained_periodic_savepoints = 1;
+  /// execution.checkpointing.checkpoints-after-tasks-finish. False: once a subtask has reached the
+  /// end of its data, only the final checkpoint is taken.
+  bool after_tasks_finish = true;
   size_t max_queued_requests = 1000;
   size_t history_size = 10;
   /// Until a final checkpoint that failed is tried again.
@@ -115,6 +119,7 @@ class CheckpointCoordinator {
   void On(checkpoint::Tick& e);
   void On(checkpoint::TriggerSavepoint& e);
   void On(checkpoint::TriggerCheckpoint& e);
+  void On(checkpoint::SomeSubtasksEndOfData& e);
   void On(checkpoint::AllSubtasksEndOfData& e);
   void On(checkpoint::Restored& e);
   void On(checkpoint::RestoredFromStore& e);
@@ -140,6 +145,8 @@ class CheckpointCoordinator {
   void RequestPeriodicSavepoint();
   bool PeriodicSavepointUnderWay() const;
   void Refuse(const CheckpointRequest& request, CheckpointFailureReason reason);
+  /// Nothing but the final checkpoint starts any more.
+  bool FinishedTasksForbid() const { return some_end_of_data_ && !options_.after_tasks_finish; }
   void RefuseQueued(CheckpointFailureReason reason);
   std::string NotRunningDetail() const;
   int64_t PeriodicIntervalMs() const;
@@ -147,6 +154,7 @@ class CheckpointCoordinator {
 
   // checkpoint_completion.cc: how attempts end.
   void BeginTriggering(PendingCheckpoint& pending);
+  void FinishSubtasks();
   void TriggerVertex(const PendingCheckpoint& pending, const JobVertexId& vertex);
   checkpoint::TriggerOptions TriggerOptionsOf(const PendingCheckpoint& pending) const;
   void PersistWhenAcked(PendingCheckpoint& pending);
@@ -197,6 +205,9 @@ class CheckpointCoordinator {
   std::optional<int64_t> next_periodic_ms_;
   std::optional<int64_t> final_retry_ms_;
   bool end_of_data_ = false;
+  bool some_end_of_data_ = false;
+  /// Subtasks that may finish, with the complete checkpoint that has their last snapshot.
+  std::map<SubtaskRef, CheckpointId> finishable_;
 };
 
 }  // namespace flink::jobmanager

@@ -55,6 +55,8 @@ struct TriggerCheckpoint {
   RequestId request = 0;
   bool full = false;  ///< Reuses no file of earlier checkpoints.
 };
+/// Some subtask of the attempt has reached end of data, and not all have.
+struct SomeSubtasksEndOfData {};
 /// Every subtask of the attempt has reached end of data.
 struct AllSubtasksEndOfData {};
 /// The job was started from a snapshot that this coordinator does not hold yet. `snapshot.claim` is
@@ -111,10 +113,11 @@ struct PersistFailed {
   std::string message;
 };
 
-using Event = std::variant<JobRunning, JobLeftRunning, Tick, TriggerSavepoint, TriggerCheckpoint,
-                           AllSubtasksEndOfData, Restored, RestoredFromStore, Shutdown,
-                           LocationCreated, LocationFailed, CoordinatorAcked, CoordinatorFailed,
-                           SubtaskAcked, SubtaskDeclined, MetadataPersisted, PersistFailed>;
+using Event =
+    std::variant<JobRunning, JobLeftRunning, Tick, TriggerSavepoint, TriggerCheckpoint,
+                 SomeSubtasksEndOfData, AllSubtasksEndOfData, Restored, RestoredFromStore, Shutdown,
+                 LocationCreated, LocationFailed, CoordinatorAcked, CoordinatorFailed, SubtaskAcked,
+                 SubtaskDeclined, MetadataPersisted, PersistFailed>;
 
 // ---- Actions ------------------------------------------------------------------------------------
 
@@ -134,7 +137,9 @@ struct CreateLocation {
 struct TriggerOptions {
   SnapshotKind kind = SnapshotKind::kCheckpoint;
   SavepointFormat format = SavepointFormat::kNative;  ///< Only for savepoints.
-  bool unaligned = false;                             ///< Never for savepoints.
+  /// Milliseconds after the trigger until barriers overtake records; nullopt: never. Savepoints
+  /// are always aligned.
+  std::optional<int64_t> aligned_timeout_ms;
   std::string location;
   int64_t trigger_timestamp_ms = 0;
   /// The only checkpoint whose shared files this one may name again; they are kept until it is
@@ -148,10 +153,11 @@ struct TriggerCoordinator {
   OperatorId op;
   TriggerOptions options;
 };
-/// Send the trigger to every subtask of this source vertex, after everything sent to it before.
+/// Send the trigger to these subtasks, after everything sent to them before.
 struct TriggerSources {
   CheckpointId checkpoint = 0;
   JobVertexId vertex;
+  std::vector<int32_t> subtasks;
   TriggerOptions options;
 };
 /// Tell all subtasks and source coordinators that the attempt is void.
@@ -218,6 +224,12 @@ struct NotifyComplete {
   CheckpointId checkpoint = 0;
   SnapshotKind kind = SnapshotKind::kCheckpoint;
 };
+/// Subtasks at the end of their data whose last snapshot is in complete checkpoint n: they commit
+/// it and finish, while the job goes on.
+struct FinishSubtasks {
+  CheckpointId checkpoint = 0;
+  std::vector<SubtaskRef> subtasks;
+};
 /// Answer the user. `ok` false: `message` says why. A stop is answered to the user only once the
 /// job is FINISHED.
 struct CompleteRequest {
@@ -240,6 +252,6 @@ using Action =
     std::variant<StoreNextCheckpointId, CreateLocation, TriggerCoordinator, TriggerSources,
                  AbortCheckpoint, PersistMetadata, AddCompleted, RemoveCompleted, DiscardCheckpoint,
                  DiscardPending, DisposePeriodicSavepoint, PeriodicSavepointMissed, DiscardSnapshot,
-                 DeleteFiles, NotifyComplete, CompleteRequest, CancelJob, FailJob>;
+                 DeleteFiles, NotifyComplete, FinishSubtasks, CompleteRequest, CancelJob, FailJob>;
 
 }  // namespace flink::checkpoint

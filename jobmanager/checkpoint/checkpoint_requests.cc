@@ -28,6 +28,7 @@ void CheckpointCoordinator::Enqueue(CheckpointRequest request) {
   if (phase_ == Phase::kSuspended || phase_ == Phase::kDone) {
     return Refuse(request, Reason::kNotAllRequiredTasksRunning);
   }
+  if (FinishedTasksForbid()) return Refuse(request, Reason::kNotAllRequiredTasksRunning);
   request.sequence = next_sequence_++;
   if (queue_.size() >= options_.max_queued_requests) {
     const auto periodic = std::find_if(queue_.begin(), queue_.end(),
@@ -100,8 +101,9 @@ void CheckpointCoordinator::Start(CheckpointRequest request) {
   if (!pending.request.full) pending.base = ReusableBase();
   if (pending.base != 0) registry_.Pin(id);
   const SnapshotKind kind = pending.request.kind;
-  statistics_.OnTriggered(id, kind, pending.request.format,
-                          options_.unaligned && !IsSavepoint(kind), plan_, now_ms_);
+  const bool starts_unaligned =
+      options_.unaligned && options_.aligned_timeout_ms == 0 && !IsSavepoint(kind);
+  statistics_.OnTriggered(id, kind, pending.request.format, starts_unaligned, plan_, now_ms_);
   Emit(checkpoint::StoreNextCheckpointId{next_id_});
   Emit(checkpoint::CreateLocation{id, kind, pending.request.target_dir});
   pending.io_outstanding = true;
@@ -186,6 +188,10 @@ void CheckpointCoordinator::RefuseQueued(Reason reason) {
 }
 
 std::string CheckpointCoordinator::NotRunningDetail() const {
+  if (FinishedTasksForbid() && phase_ != Phase::kSuspended) {
+    return "Some tasks of the job have already finished and checkpointing with finished tasks is "
+           "not enabled.";
+  }
   for (const CheckpointPlan::Vertex& vertex : plan_.vertices) {
     if (!vertex.is_source) continue;
     return "Checkpoint triggering task " + vertex.name + " (1/" +

@@ -50,6 +50,8 @@ void CheckpointStatistics::OnTriggered(CheckpointId id, SnapshotKind kind, Savep
   in_progress_[id] = std::move(stats);
   ++counts_.total;
   ++counts_.in_progress;
+  // As Flink shows them: acknowledged, with nothing.
+  for (const SubtaskRef& subtask : plan.finished) OnAcknowledged(id, subtask, {}, now_ms);
 }
 
 void CheckpointStatistics::OnAcknowledged(CheckpointId id, const SubtaskRef& subtask,

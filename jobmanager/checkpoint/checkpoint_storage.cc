@@ -1,5 +1,6 @@
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
@@ -7,6 +8,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/orphans.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "common/snapshot/state_handle.h"
@@ -123,6 +125,19 @@ Status AddAck(const CheckpointAck& ack, int subtask, const std::string& location
     }
   }
   return OkStatus();
+}
+
+void MarkFinished(const CheckpointPlan& plan, const SnapshotOperator& op,
+                  snapshot::OperatorSnapshot& entry) {
+  if (plan.IsFinished(op.vertex)) {
+    entry.fully_finished = true;
+    entry.subtasks.clear();
+    entry.coordinator_state = {};
+    return;
+  }
+  for (const SubtaskRef& subtask : plan.finished) {
+    if (subtask.vertex == op.vertex) entry.subtasks[subtask.subtask].finished = true;
+  }
 }
 
 Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescription& description,
@@ -295,12 +310,17 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
   snapshot::CheckpointMetadata metadata;
   metadata.checkpoint_id = action.checkpoint;
   for (const SnapshotOperator& op : description.operators) {
+    MarkFinished(action.plan, op, operators[op.id]);
     metadata.operators.push_back(std::move(operators[op.id]));
   }
   ASSIGN_OR_RETURN(const std::string bytes, snapshot::SerializeMetadata(metadata));
   Json side_file = SideFileJson(action, description, std::move(checksums));
   if (action.format == SavepointFormat::kCanonical) {
     ASSIGN_OR_RETURN(side_file["not_portable"], NotPortableJson(metadata, action.location));
+  }
+  if (std::any_of(metadata.operators.begin(), metadata.operators.end(),
+                  snapshot::HasInFlightData)) {
+    side_file[snapshot::kInFlightDataKey] = snapshot::kInFlightDataFormat;
   }
   RETURN_IF_ERROR(
       io::WriteFileDurably(io::JoinPath(action.location, kSideFileName), side_file.dump(1)));

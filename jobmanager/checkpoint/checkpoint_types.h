@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,9 @@ struct SubtaskRef {
   auto operator<=>(const SubtaskRef&) const = default;
 };
 
-/// Everything that takes part in the checkpoints of one job attempt. All subtasks stay alive until
-/// the job's final checkpoint, so each of them acknowledges each checkpoint.
+/// Everything that takes part in the checkpoints of one job attempt. A subtask at the end of its
+/// data stays alive until a checkpoint behind it is complete (its side effects are committed then);
+/// what has finished since neither is triggered nor acknowledges.
 struct CheckpointPlan {
   struct Vertex {
     JobVertexId id;
@@ -72,8 +74,22 @@ struct CheckpointPlan {
     OperatorId op;       ///< The source operator.
     JobVertexId vertex;  ///< The vertex whose subtasks are triggered once it has acknowledged.
   };
+  /// Indices of `vertices`. Pointwise: subtask i feeds subtask i only.
+  struct Edge {
+    size_t source = 0;
+    size_t target = 0;
+    bool pointwise = false;
+  };
   std::vector<Vertex> vertices;
   std::vector<Coordinator> coordinators;
+  std::vector<Edge> edges;
+  std::set<SubtaskRef> finished;
+
+  /// All subtasks of the vertex have finished.
+  bool IsFinished(const JobVertexId& vertex) const;
+  /// The subtasks of a vertex that hear of a checkpoint from the JobManager: those that run and
+  /// have nobody in front of them that does.
+  std::vector<int32_t> ToTrigger(const JobVertexId& vertex) const;
 
   int32_t num_subtasks() const {
     int32_t n = 0;
@@ -101,6 +117,8 @@ struct SubtaskSnapshot {
   std::vector<std::string>
       shared_files;  ///< Files outside the checkpoint's own directory, new or reused.
   SubtaskMetrics metrics;
+  bool end_of_data = false;  ///< Taken behind the end of the subtask's data.
+  bool finished = false;     ///< It had finished before it was restored, and has no state.
 };
 
 /// A periodic savepoint that is complete and belongs to the retained ones.

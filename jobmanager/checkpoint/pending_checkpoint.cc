@@ -12,11 +12,12 @@ PendingCheckpoint::PendingCheckpoint(CheckpointId checkpoint, CheckpointRequest 
       trigger_timestamp_ms(now_ms) {
   for (const CheckpointPlan::Vertex& vertex : plan.vertices) {
     for (int32_t i = 0; i < vertex.parallelism; ++i) {
-      subtasks_left.insert(SubtaskRef{vertex.id, i});
+      if (plan.finished.count({vertex.id, i}) == 0) subtasks_left.insert(SubtaskRef{vertex.id, i});
     }
   }
   for (const CheckpointPlan::Coordinator& coordinator : plan.coordinators) {
-    coordinators_left.insert(coordinator.op);
+    // A finished operator has no state at all.
+    if (!plan.IsFinished(coordinator.vertex)) coordinators_left.insert(coordinator.op);
   }
 }
 
@@ -33,6 +34,8 @@ PendingCheckpoint::AckResult PendingCheckpoint::AckSubtask(const SubtaskRef& sub
     return AckResult::kUnknown;
   }
   state_size += snapshot.metrics.state_size;
+  if (snapshot.end_of_data) end_of_data.push_back(subtask);
+  if (snapshot.finished) plan.finished.insert(subtask);
   subtasks[subtask] = std::move(snapshot);
   return AckResult::kAccepted;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "jobmanager/checkpoint/checkpoint_types.h"
 
@@ -58,6 +59,7 @@ class PendingCheckpoint {
   std::set<SubtaskRef> subtasks_left;
   std::map<OperatorId, std::string> coordinators;
   std::map<SubtaskRef, SubtaskSnapshot> subtasks;  ///< Handed over when persisting starts.
+  std::vector<SubtaskRef> end_of_data;             ///< Those that had processed all their input.
   int64_t state_size = 0;
 };
 

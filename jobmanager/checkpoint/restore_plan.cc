@@ -5,6 +5,7 @@
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/redistribute.h"
 #include "flink/key_group.h"
+#include "jobmanager/checkpoint/in_flight_restore.h"
 
 namespace flink::jobmanager {
 namespace {
@@ -103,11 +104,15 @@ Status RestoreOperator(const snapshot::OperatorSnapshot& op, const std::string& 
   ASSIGN_OR_RETURN(auto old_lists, ReadListStates(op, directory));
   const std::vector<ListState> lists = GroupByName(std::move(old_lists));
 
+  const auto finished =
+      static_cast<int>(std::count_if(op.subtasks.begin(), op.subtasks.end(),
+                                     [](const auto& entry) { return entry.second.finished; }));
   std::vector<OperatorRestore> restores(static_cast<size_t>(vertex.parallelism));
   for (int i = 0; i < vertex.parallelism; ++i) {
     OperatorRestore& restore = restores[static_cast<size_t>(i)];
     restore.set_operator_id(BytesOf(op.operator_id));
     restore.set_base_directory(directory);
+    restore.set_finished_subtasks(finished);
     const KeyGroupRange range = RangeForOperator(max_parallelism, vertex.parallelism, i);
     AddKeyedState(managed, range, /*raw=*/false, restore);
     AddKeyedState(raw, range, /*raw=*/true, restore);
@@ -142,7 +147,9 @@ StatusOr<RestoredState> LoadRestoredState(const snapshot::LoadedSnapshot& snapsh
   }
   RestoredState result;
   result.checkpoint_id = snapshot.metadata.checkpoint_id;
-  for (const graph::JobVertex& vertex : graph.vertices) {
+  result.finished = plan.finished;
+  for (size_t i = 0; i < graph.vertices.size(); ++i) {
+    const graph::JobVertex& vertex = graph.vertices[i];
     const auto max = plan.max_parallelism.find(vertex.id);
     const int max_parallelism =
         max == plan.max_parallelism.end() ? vertex.max_parallelism : max->second;
@@ -156,6 +163,7 @@ StatusOr<RestoredState> LoadRestoredState(const snapshot::LoadedSnapshot& snapsh
                     snapshot.directory);
       }
     }
+    DistributeInFlightData(snapshot, graph, i, max_parallelism, result);
   }
   return result;
 }

@@ -3,6 +3,7 @@
 /// What the tasks of an attempt take over from a snapshot: read, and dealt out to the subtasks.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ struct SubtaskPosition {
 struct RestoredState {
   int64_t checkpoint_id = 0;
   std::map<SubtaskPosition, std::vector<pb::cluster::v1::OperatorRestore>> subtasks;
+  std::map<SubtaskPosition, std::vector<pb::cluster::v1::InFlightRestore>> in_flight;
   std::map<OperatorId, std::string> coordinators;
+  std::set<JobVertexId> finished;  ///< See RestorePlan.
 };
 
 /// Distributes the state of `snapshot` over the subtasks of `graph` (with its parallelism), reading

@@ -239,8 +239,8 @@ Json CheckpointsConfigJson(const JobDetails& job) {
       job.private_checkpoints ? "JobManagerCheckpointStorage" : "FileSystemCheckpointStorage";
   json["unaligned_checkpoints"] = c.unaligned;
   json["tolerable_failed_checkpoints"] = c.tolerable_failures;
-  json["aligned_checkpoint_timeout"] = 0;
-  json["checkpoints_after_tasks_finish"] = job.options.checkpoints_after_tasks_finish;
+  json["aligned_checkpoint_timeout"] = c.aligned_timeout_ms;
+  json["checkpoints_after_tasks_finish"] = c.after_tasks_finish;
   json["state_changelog_enabled"] = false;
   json["changelog_periodic_materialization_interval"] = 600000;
   json["changelog_storage"] = "memory";

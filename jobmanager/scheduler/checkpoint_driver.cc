@@ -147,6 +147,8 @@ void CheckpointDriver::OnAck(const pb::cluster::v1::CheckpointAck& ack) {
   event.checkpoint = ack.checkpoint_id();
   event.subtask = *ref;
   event.snapshot.state = ack.SerializeAsString();
+  event.snapshot.end_of_data = ack.end_of_data();
+  event.snapshot.finished = ack.finished_before();
   std::set<std::string> shared;
   for (const auto& op : ack.operators()) {
     for (const std::string& file : op.shared_files()) {
@@ -162,6 +164,8 @@ void CheckpointDriver::OnAck(const pb::cluster::v1::CheckpointAck& ack) {
   metrics.async_duration_ms = ack.async_duration_ms();
   metrics.alignment_duration_ms = ack.alignment_duration_ms();
   metrics.start_delay_ms = ack.start_delay_ms();
+  metrics.persisted_data = ack.persisted_bytes();
+  metrics.unaligned = ack.unaligned();
   Feed(std::move(event));
 }
 
@@ -300,13 +304,12 @@ bool CheckpointDriver::Execute(cp::TriggerCoordinator& action) {
 
 bool CheckpointDriver::Execute(cp::TriggerSources& action) {
   JobAttempt* attempt = deps_.host->CurrentAttempt();
-  const VertexDetails* vertex = attempt == nullptr ? nullptr : attempt->FindVertex(action.vertex);
-  if (vertex == nullptr) return true;
+  if (attempt == nullptr) return true;
   PassFailpoint("checkpoint.triggered", action.options.location);
   locations_[action.checkpoint] = action.options.location;
   while (locations_.size() > kRememberedLocations) locations_.erase(locations_.begin());
   std::map<std::string, ExecutorCommand> commands;
-  for (int i = 0; i < vertex->parallelism; ++i) {
+  for (const int32_t i : action.subtasks) {
     auto* trigger = commands[attempt->HostOf(action.vertex, i)].mutable_trigger_checkpoint();
     auto* subtask = trigger->add_subtasks();
     subtask->set_vertex_id(IdToBytes(action.vertex));
@@ -316,11 +319,14 @@ bool CheckpointDriver::Execute(cp::TriggerSources& action) {
     auto* trigger = command.mutable_trigger_checkpoint();
     trigger->set_checkpoint_id(action.checkpoint);
     trigger->set_timestamp_ms(action.options.trigger_timestamp_ms);
+    if (action.options.aligned_timeout_ms) {
+      trigger->set_aligned_timeout_ms(*action.options.aligned_timeout_ms);
+    }
     *trigger->mutable_target() = MakeTarget(action.options, *storage_);
     deps_.host->SendCommand(task_manager, std::move(command));
   }
   LOG_INFO("Triggering checkpoint {} (type={}) @ {} for job {}.", action.checkpoint,
-           CheckpointTypeName(action.options.kind, action.options.unaligned),
+           CheckpointTypeName(action.options.kind, action.options.aligned_timeout_ms == 0),
            action.options.trigger_timestamp_ms, coordinator_.options().job.ToHex());
   return true;
 }
@@ -464,6 +470,23 @@ bool CheckpointDriver::Execute(cp::NotifyComplete& action) {
     ExecutorCommand finish;
     finish.mutable_finish()->set_checkpoint_id(action.checkpoint);
     Broadcast(finish);
+  }
+  return true;
+}
+
+bool CheckpointDriver::Execute(cp::FinishSubtasks& action) {
+  JobAttempt* attempt = deps_.host->CurrentAttempt();
+  if (attempt == nullptr) return true;
+  std::map<std::string, ExecutorCommand> commands;
+  for (const SubtaskRef& ref : action.subtasks) {
+    auto* finish = commands[attempt->HostOf(ref.vertex, ref.subtask)].mutable_finish();
+    finish->set_checkpoint_id(action.checkpoint);
+    auto* subtask = finish->add_subtasks();
+    subtask->set_vertex_id(IdToBytes(ref.vertex));
+    subtask->set_subtask(ref.subtask);
+  }
+  for (auto& [task_manager, command] : commands) {
+    deps_.host->SendCommand(task_manager, std::move(command));
   }
   return true;
 }

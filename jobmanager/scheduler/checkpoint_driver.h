@@ -106,6 +106,7 @@ class CheckpointDriver {
   bool Execute(checkpoint::DiscardSnapshot& action);
   bool Execute(checkpoint::DeleteFiles& action);
   bool Execute(checkpoint::NotifyComplete& action);
+  bool Execute(checkpoint::FinishSubtasks& action);
   bool Execute(checkpoint::CompleteRequest& action);
   bool Execute(checkpoint::CancelJob& action);
   bool Execute(checkpoint::FailJob& action);

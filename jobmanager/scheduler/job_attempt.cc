@@ -93,6 +93,7 @@ DeployTasks JobAttempt::MakeDeployment(const std::string& task_manager_id,
     target->set_vertex_id(IdToBytes(vertex.id));
     target->set_parallelism(vertex.parallelism);
     target->set_max_parallelism(vertex.max_parallelism);
+    target->set_finished_before(restored != nullptr && restored->finished.count(vertex.id) != 0);
     for (size_t i = 0; i < vertex.subtasks.size(); ++i) {
       const SubtaskDetails& subtask = vertex.subtasks[i];
       auto* placement = deploy.add_placements();
@@ -105,6 +106,9 @@ DeployTasks JobAttempt::MakeDeployment(const std::string& task_manager_id,
       auto* restore = deploy.add_restores();
       *restore->mutable_subtask() = placement->subtask();
       for (const auto& op : state->second) *restore->add_operators() = op;
+      const auto in_flight = restored->in_flight.find({vertex.id, static_cast<int>(i)});
+      if (in_flight == restored->in_flight.end()) continue;
+      for (const auto& channel : in_flight->second) *restore->add_in_flight() = channel;
     }
   }
   for (const auto& [id, executor] : executors_) {
@@ -232,6 +236,11 @@ CheckpointPlan JobAttempt::MakeCheckpointPlan() const {
       coordinator.vertex = vertex.id;
       plan.coordinators.push_back(coordinator);
     }
+  }
+  for (const graph::JobEdge& edge : graph_.edges) {
+    plan.edges.push_back({static_cast<size_t>(edge.source_vertex),
+                          static_cast<size_t>(edge.target_vertex),
+                          edge.ship_strategy == graph::ShipStrategy::kForward});
   }
   return plan;
 }

@@ -70,6 +70,7 @@ class JobAttempt {
   bool All(ExecutionState state) const;
   void MarkEndOfData(const JobVertexId& vertex, int subtask);
   bool AllEndOfData() const;
+  bool AnyEndOfData() const { return !end_of_data_.empty(); }
 
   CheckpointPlan MakeCheckpointPlan() const;
 

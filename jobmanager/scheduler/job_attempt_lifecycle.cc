@@ -229,6 +229,8 @@ void JobMaster::OnExecutorMessage(const std::string& task_manager_id,
       if (phase_ == Phase::kActive && !end_of_data_reported_ && attempt_->AllEndOfData()) {
         end_of_data_reported_ = true;
         driver_->Feed(checkpoint::AllSubtasksEndOfData{});
+      } else if (phase_ == Phase::kActive && !end_of_data_reported_) {
+        driver_->Feed(checkpoint::SomeSubtasksEndOfData{});
       }
       break;
     }
@@ -299,6 +301,8 @@ void JobMaster::OnAllRunning() {
     running.initial_delay_ms = std::uniform_int_distribution<int64_t>(shortest, interval)(random_);
   }
   driver_->Feed(std::move(running));
+  // Some may have been quicker than others.
+  if (attempt_->AnyEndOfData()) driver_->Feed(checkpoint::SomeSubtasksEndOfData{});
 }
 
 void JobMaster::OnAllFinished() {

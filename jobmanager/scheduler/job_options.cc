@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "common/base/logging.h"
 #include "common/config/options.h"
 
 namespace flink::jobmanager {
@@ -68,6 +69,33 @@ Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& op
   return OkStatus();
 }
 
+// After the rest of the options.
+Status ReadAlignment(const Configuration& configuration, JobOptions& options) {
+  CheckpointCoordinatorOptions& c = options.checkpointing;
+  const std::string mode = configuration.GetString(options::kCheckpointingMode);
+  if (mode != "EXACTLY_ONCE" && mode != "AT_LEAST_ONCE") {
+    return InvalidArgument("{} is \"{}\"; it must be EXACTLY_ONCE or AT_LEAST_ONCE",
+                           options::kCheckpointingMode.key, mode);
+  }
+  options.exactly_once = mode == "EXACTLY_ONCE";
+  ASSIGN_OR_RETURN(c.unaligned, configuration.GetBool(options::kUnalignedCheckpoints));
+  ASSIGN_OR_RETURN(c.aligned_timeout_ms,
+                   Milliseconds(configuration, options::kAlignedCheckpointTimeout));
+  if (c.unaligned && !options.exactly_once) {
+    // As Flink does.
+    LOG_WARN("{} is ignored: unaligned checkpoints need {} EXACTLY_ONCE",
+             options::kUnalignedCheckpoints.key, options::kCheckpointingMode.key);
+    c.unaligned = false;
+  }
+  if (c.unaligned && c.max_concurrent > 1) {
+    return InvalidArgument(
+        "{} is {}: it must be 1 with unaligned checkpoints; lower it, or set {} to false",
+        options::kMaxConcurrentCheckpoints.key, c.max_concurrent,
+        options::kUnalignedCheckpoints.key);
+  }
+  return OkStatus();
+}
+
 Status ReadCheckpointing(const Configuration& configuration, JobOptions& options) {
   CheckpointCoordinatorOptions& c = options.checkpointing;
   if (configuration.Contains(options::kCheckpointingInterval)) {
@@ -96,7 +124,6 @@ Status ReadCheckpointing(const Configuration& configuration, JobOptions& options
   c.tolerable_failures = static_cast<int>(tolerable);
   c.num_retained = static_cast<int>(retained);
   ASSIGN_OR_RETURN(c.retention, RetentionFromConfiguration(configuration));
-  ASSIGN_OR_RETURN(c.unaligned, configuration.GetBool(options::kUnalignedCheckpoints));
   ASSIGN_OR_RETURN(c.incremental, configuration.GetBool(options::kIncrementalCheckpoints));
   ASSIGN_OR_RETURN(const int64_t history, configuration.GetInt("web.checkpoints.history", 10));
   c.history_size = static_cast<size_t>(history < 0 ? 0 : history);
@@ -108,8 +135,8 @@ Status ReadCheckpointing(const Configuration& configuration, JobOptions& options
   if (configuration.GetString(options::kCheckpointStorage) == "jobmanager") {
     options.checkpoint_directory.clear();
   }
-  options.exactly_once = configuration.GetString(options::kCheckpointingMode) != "AT_LEAST_ONCE";
-  ASSIGN_OR_RETURN(options.checkpoints_after_tasks_finish,
+  RETURN_IF_ERROR(ReadAlignment(configuration, options));
+  ASSIGN_OR_RETURN(c.after_tasks_finish,
                    configuration.GetBool(options::kCheckpointsAfterTasksFinish));
   options.state_backend = configuration.GetString(options::kStateBackendType);
   return ReadPeriodicSavepoints(configuration, options);

@@ -20,7 +20,6 @@ struct JobOptions {
   bool create_subdirectory = true;
   std::string savepoint_directory;  ///< As configured; empty: requests must name one.
   bool exactly_once = true;
-  bool checkpoints_after_tasks_finish = true;
   std::string state_backend = "hashmap";
   RestartStrategyOptions restart;
   /// How long an executor may take to end after its tasks were cancelled; then it is killed. 5 s

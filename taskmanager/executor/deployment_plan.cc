@@ -1,5 +1,6 @@
 #include "taskmanager/executor/deployment_plan.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -33,6 +34,7 @@ class Planner {
   struct Parallelism {
     int parallelism = 0;
     int max_parallelism = 0;
+    bool finished_before = false;
   };
 
   Status ReadVertices();
@@ -83,7 +85,8 @@ Status Planner::ReadVertices() {
   parallelism_.resize(graph_.vertices.size());
   for (const pb::VertexDeployment& v : command_.vertices()) {
     ASSIGN_OR_RETURN(const int index, VertexIndex(v.vertex_id()));
-    parallelism_[static_cast<size_t>(index)] = {v.parallelism(), v.max_parallelism()};
+    parallelism_[static_cast<size_t>(index)] = {v.parallelism(), v.max_parallelism(),
+                                                v.finished_before()};
   }
   for (size_t i = 0; i < parallelism_.size(); ++i) {
     const Parallelism& p = parallelism_[i];
@@ -128,16 +131,21 @@ Status Planner::MakeTask(SubtaskKey key) {
   task.parallelism = parallelism_[static_cast<size_t>(key.vertex)].parallelism;
   task.max_parallelism = parallelism_[static_cast<size_t>(key.vertex)].max_parallelism;
   task.restored_checkpoint_id = command_.restored_checkpoint_id();
+  task.finished_before = parallelism_[static_cast<size_t>(key.vertex)].finished_before;
   task.inbox = std::make_shared<TaskInbox>();
   task.gate = std::make_shared<InputGate>(task.inbox);
+  const auto restored = restores_.find(key);
+  if (restored != restores_.end()) {
+    task.in_flight = {restored->second->in_flight().begin(), restored->second->in_flight().end()};
+  }
   std::map<int, int> index_of_node;
   for (const graph::OperatorDescription& description : vertex.operators) {
     OperatorDeployment op;
     op.description = description;
     ASSIGN_OR_RETURN(op.node, Node(description.node_id));
     index_of_node[description.node_id] = static_cast<int>(task.operators.size());
-    if (const auto found = restores_.find(key); found != restores_.end()) {
-      for (const pb::OperatorRestore& restore : found->second->operators()) {
+    if (restored != restores_.end()) {
+      for (const pb::OperatorRestore& restore : restored->second->operators()) {
         if (restore.operator_id() == ToWire(description.id)) op.restore = restore;
       }
     }
@@ -182,13 +190,16 @@ Status Planner::ConnectInputs(int edge_index) {
         graph_.vertices[static_cast<size_t>(edge.target_vertex)].name, targets);
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<const EdgeType> type, TypeOf(edge));
+  const auto gate = static_cast<int>(std::count_if(
+      graph_.edges.begin(), graph_.edges.begin() + edge_index,
+      [&](const graph::JobEdge& earlier) { return earlier.target_vertex == edge.target_vertex; }));
   for (int t = 0; t < targets; ++t) {
     const auto task = tasks_.find({edge.target_vertex, t});
     if (task == tasks_.end()) continue;
     const auto [begin, end] = Connected(edge, t, sources);
     for (int s = begin; s < end; ++s) {
       const int channel = task->second.gate->AddChannel();
-      task->second.input_channels.push_back({edge.input_index, type});
+      task->second.input_channels.push_back({edge.input_index, type, gate, s - begin});
       gate_channels_[{edge_index, s, t}] = channel;
       if (!IsLocal({edge.source_vertex, s})) {
         network_.RegisterInput(ChannelId(edge_index, s, t), task->second.gate, channel);

@@ -260,6 +260,7 @@ void TaskExecutor::Trigger(const pb::TriggerCheckpoint& command) {
   auto barrier = std::make_shared<CheckpointBarrier>();
   barrier->checkpoint_id = command.checkpoint_id();
   barrier->timestamp_ms = command.timestamp_ms();
+  if (command.has_aligned_timeout_ms()) barrier->aligned_timeout_ms = command.aligned_timeout_ms();
   barrier->target = command.target().SerializeAsString();
   for (const pb::SubtaskRef& ref : command.subtasks()) {
     const auto found = tasks_.find({ref.vertex_id(), ref.subtask()});
@@ -285,6 +286,11 @@ void TaskExecutor::Cancel() {
 }
 
 void TaskExecutor::Finish(const pb::FinishTasks& command) {
+  for (const pb::SubtaskRef& ref : command.subtasks()) {
+    const auto found = tasks_.find({ref.vertex_id(), ref.subtask()});
+    if (found != tasks_.end()) found->second.task->Finish(command.checkpoint_id());
+  }
+  if (command.subtasks_size() != 0) return;
   ending_ = true;
   if (network_ != nullptr) network_->ExpectEnd();
   for (auto& [key, subtask] : tasks_) subtask.task->Finish(command.checkpoint_id());

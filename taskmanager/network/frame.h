@@ -31,6 +31,7 @@ enum class FrameType : uint8_t {
   kEndOfData,
   kCredit,
   kGoodbye,
+  kEndOfChannel,
 };
 
 struct FrameHeader {

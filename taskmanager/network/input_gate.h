@@ -7,6 +7,7 @@
 /// its order; ready channels take turns. Ownership: shared by the consuming task and the producers
 /// of its channels; the last of them frees it.
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -25,6 +26,11 @@ class InputGate {
   struct Polled {
     int channel = 0;
     StreamElement element;
+  };
+  /// A barrier that may overtake the elements ahead of it.
+  struct Announced {
+    int channel = 0;
+    std::shared_ptr<const CheckpointBarrier> barrier;
   };
 
   explicit InputGate(std::shared_ptr<TaskInbox> consumer) : consumer_(std::move(consumer)) {}
@@ -48,6 +54,17 @@ class InputGate {
   /// A blocked channel keeps its elements. Both are idempotent.
   void Block(int channel);
   void Unblock(int channel);
+  /// The consumer hears of a barrier with an aligned timeout as soon as it is pushed. The barrier
+  /// keeps its place in the queue, too.
+  bool HasAnnounced() const { return has_announced_.load(); }
+  std::vector<Announced> TakeAnnounced();
+  /// What a channel holds ahead of the barrier of this checkpoint, or all when that has not come.
+  /// Valid until the next Poll or Close.
+  std::vector<const StreamElement*> QueuedBefore(int channel, int64_t checkpoint_id);
+  /// Puts elements from a snapshot in front of a channel. Nothing else is polled from any channel
+  /// until all of them are. Before the first Poll.
+  void Recover(int channel, std::vector<StreamElement> elements);
+
   /// Drops everything that is queued now or later. Repeatable.
   void Close();
 
@@ -56,13 +73,21 @@ class InputGate {
     std::deque<StreamElement> queue;
     std::shared_ptr<CreditReturn> credit;
     bool blocked = false;
-    bool listed = false;  // in ready_
+    bool listed = false;   // in ready_
+    size_t recovered = 0;  // elements at the front that came from a snapshot
   };
+  bool MayPoll(const Channel& c) const {
+    return !c.blocked && !c.queue.empty() && (recovered_ == 0 || c.recovered > 0);
+  }
+  void List(int channel);
 
   const std::shared_ptr<TaskInbox> consumer_;
   std::mutex mutex_;
   std::deque<Channel> channels_;
-  std::deque<int> ready_;  // channels with elements that are not blocked
+  std::deque<int> ready_;  // channels with an element that may be polled
+  size_t recovered_ = 0;   // of all channels
+  std::vector<Announced> announced_;
+  std::atomic<bool> has_announced_{false};  // announced_ is not empty
   int64_t unannounced_bytes_ = 0;
   bool closed_ = false;
 };

@@ -6,6 +6,8 @@
 namespace flink::taskmanager {
 namespace {
 
+constexpr int64_t kNeverOvertakes = -1;
+
 FrameType TypeOf(StreamElement::Kind kind) {
   switch (kind) {
     case StreamElement::Kind::kBatch:
@@ -21,6 +23,8 @@ FrameType TypeOf(StreamElement::Kind kind) {
       return FrameType::kBarrier;
     case StreamElement::Kind::kEndOfData:
       return FrameType::kEndOfData;
+    case StreamElement::Kind::kEndOfChannel:
+      return FrameType::kEndOfChannel;
   }
   return FrameType::kHello;
 }
@@ -40,6 +44,7 @@ int64_t RemoteOutputChannel::Send(StreamElement element, bool more_expected) {
   } else if (element.barrier != nullptr) {
     header.value = element.barrier->checkpoint_id;
     frame.Put<int64_t>(element.barrier->timestamp_ms);
+    frame.Put<int64_t>(element.barrier->aligned_timeout_ms.value_or(kNeverOvertakes));
     frame.PutBytes(element.barrier->target);
   }
   if (Status status = FinishFrame(header, frame); !status.ok()) {
@@ -85,12 +90,18 @@ StatusOr<StreamElement> ElementOfFrame(const FrameHeader& header, FrameBytes pay
     case FrameType::kEndOfData:
       element.kind = StreamElement::Kind::kEndOfData;
       return element;
+    case FrameType::kEndOfChannel:
+      element.kind = StreamElement::Kind::kEndOfChannel;
+      return element;
     case FrameType::kBarrier: {
-      if (payload.size() < sizeof(int64_t)) return DataLoss("a barrier without a timestamp");
+      if (payload.size() < 2 * sizeof(int64_t)) return DataLoss("a barrier without its times");
       BufferReader in(payload.view());
       auto barrier = std::make_shared<CheckpointBarrier>();
       barrier->checkpoint_id = header.value;
       barrier->timestamp_ms = in.Get<int64_t>();
+      if (const auto timeout = in.Get<int64_t>(); timeout != kNeverOvertakes) {
+        barrier->aligned_timeout_ms = timeout;
+      }
       barrier->target = std::string(in.GetBytes(in.remaining()));
       element.kind = StreamElement::Kind::kBarrier;
       element.barrier = std::move(barrier);

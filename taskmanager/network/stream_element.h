@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,7 +18,10 @@ namespace flink::taskmanager {
 struct CheckpointBarrier {
   int64_t checkpoint_id = 0;
   int64_t timestamp_ms = 0;  ///< Of the trigger, wall clock.
-  std::string target;        ///< A serialized SnapshotTarget.
+  /// How long after the trigger the barrier keeps its place among the records; then it overtakes
+  /// them, and they become part of the snapshot. Absent: it never does (aligned).
+  std::optional<int64_t> aligned_timeout_ms;
+  std::string target;  ///< A serialized SnapshotTarget.
 };
 
 /// Received bytes; unlike a std::string they are not zeroed before they are filled.
@@ -43,6 +47,7 @@ struct StreamElement {
     kActive,        ///< ... until this.
     kBarrier,       ///< `barrier`.
     kEndOfData,     ///< No more records, watermarks or idleness; barriers still come.
+    kEndOfChannel,  ///< Nothing comes any more: the producer has finished.
   };
   Kind kind = Kind::kBatch;
   int64_t value = 0;
@@ -77,6 +82,11 @@ struct StreamElement {
   static StreamElement EndOfData() {
     StreamElement e;
     e.kind = Kind::kEndOfData;
+    return e;
+  }
+  static StreamElement EndOfChannel() {
+    StreamElement e;
+    e.kind = Kind::kEndOfChannel;
     return e;
   }
 };

@@ -3,12 +3,108 @@
 #include <algorithm>
 
 namespace flink::taskmanager {
+namespace {
+
+std::chrono::milliseconds Since(BarrierAligner::Time begin, BarrierAligner::Time now) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now - begin);
+}
+
+}  // namespace
 
 BarrierAligner::Answer BarrierAligner::OnBarrier(
-    int channel, const std::shared_ptr<const CheckpointBarrier>& barrier, Time now) {
+    int channel, const std::shared_ptr<const CheckpointBarrier>& barrier, bool overdue, Time now) {
   Answer answer;
   const int64_t id = barrier->checkpoint_id;
-  if (id <= last_finished_ || aborted_.count(id) != 0) return answer;
+  if (IsOver(id)) return answer;
+  Alignment& alignment = Begin(barrier, now, answer);
+  alignment.arrived.insert(channel);
+  if (alignment.overtaking) {
+    if (!alignment.announced.insert(channel).second) return answer;
+    answer.closed.push_back({channel, false});
+    FinishWhenClosed(alignment, now, answer);
+    return answer;
+  }
+  CompleteWhenArrived(alignment, now, answer);
+  if (answer.complete) return answer;
+  if (overdue) {
+    Overtake(alignment, now, answer);
+  } else {
+    answer.block_channel = exactly_once_;
+  }
+  return answer;
+}
+
+std::vector<BarrierAligner::Answer> BarrierAligner::OnEndOfChannel(int channel, Time now) {
+  ended_.insert(channel);
+  std::vector<int64_t> ids;
+  for (const auto& [id, alignment] : alignments_) ids.push_back(id);
+  std::vector<Answer> answers;
+  for (const int64_t id : ids) {
+    const auto found = alignments_.find(id);
+    if (found == alignments_.end()) continue;
+    Answer answer;
+    Alignment& alignment = found->second;
+    if (!alignment.overtaking) {
+      CompleteWhenArrived(alignment, now, answer);
+    } else if (alignment.announced.insert(channel).second) {
+      answer.closed.push_back({channel, false});
+      FinishWhenClosed(alignment, now, answer);
+    }
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+bool BarrierAligner::IsAll(const std::set<int>& channels) const {
+  int count = static_cast<int>(channels.size());
+  for (const int channel : ended_) count += channels.count(channel) == 0 ? 1 : 0;
+  return count == channels_;
+}
+
+void BarrierAligner::CompleteWhenArrived(const Alignment& alignment, Time now, Answer& answer) {
+  if (alignment.arrived.empty() || !IsAll(alignment.arrived)) return;
+  answer.complete = alignment.barrier;
+  answer.alignment = Since(alignment.begin, now);
+  answer.release_all = answer.release_all || exactly_once_;
+  Finish(alignment.barrier->checkpoint_id, answer);
+}
+
+BarrierAligner::Answer BarrierAligner::OnAnnounced(
+    int channel, const std::shared_ptr<const CheckpointBarrier>& barrier, bool overdue, Time now) {
+  Answer answer;
+  if (IsOver(barrier->checkpoint_id)) return answer;
+  Alignment& alignment = Begin(barrier, now, answer);
+  if (!alignment.announced.insert(channel).second) return answer;
+  if (alignment.overtaking) {
+    answer.closed.push_back({channel, true});
+    FinishWhenClosed(alignment, now, answer);
+  } else if (overdue) {
+    Overtake(alignment, now, answer);
+  } else if (!alignment.has_timer) {
+    alignment.has_timer = true;
+    answer.start_timer = barrier;
+  }
+  return answer;
+}
+
+BarrierAligner::Answer BarrierAligner::OnTimeout(int64_t checkpoint_id, Time now) {
+  Answer answer;
+  const auto found = alignments_.find(checkpoint_id);
+  if (found != alignments_.end() && !found->second.overtaking) {
+    Overtake(found->second, now, answer);
+  }
+  return answer;
+}
+
+bool BarrierAligner::Abort(int64_t checkpoint_id) {
+  if (checkpoint_id <= last_finished_) return false;
+  aborted_.insert(checkpoint_id);
+  return alignments_.erase(checkpoint_id) > 0 && exactly_once_;
+}
+
+BarrierAligner::Alignment& BarrierAligner::Begin(
+    const std::shared_ptr<const CheckpointBarrier>& barrier, Time now, Answer& answer) {
+  const int64_t id = barrier->checkpoint_id;
   if (exactly_once_) {
     while (!alignments_.empty() && alignments_.begin()->first < id) {
       answer.subsumed.push_back(alignments_.begin()->first);
@@ -17,29 +113,39 @@ BarrierAligner::Answer BarrierAligner::OnBarrier(
       alignments_.erase(alignments_.begin());
     }
   }
-  Alignment& alignment = alignments_[id];
-  if (alignment.arrived.empty()) alignment.begin = now;
-  alignment.arrived.insert(channel);
-  if (static_cast<int>(alignment.arrived.size()) < channels_) {
-    answer.block_channel = exactly_once_;
-    return answer;
+  const auto [it, is_new] = alignments_.try_emplace(id);
+  if (is_new) {
+    it->second.barrier = barrier;
+    it->second.begin = now;
   }
-  answer.complete = barrier;
-  answer.alignment = std::chrono::duration_cast<std::chrono::milliseconds>(now - alignment.begin);
-  answer.release_all = answer.release_all || exactly_once_;
-  last_finished_ = id;
-  for (auto it = alignments_.begin(); it != alignments_.end() && it->first <= id;) {
-    if (it->first < id) answer.subsumed.push_back(it->first);
-    it = alignments_.erase(it);
-  }
-  aborted_.erase(aborted_.begin(), aborted_.upper_bound(id));
-  return answer;
+  return it->second;
 }
 
-bool BarrierAligner::Abort(int64_t checkpoint_id) {
-  if (checkpoint_id <= last_finished_) return false;
-  aborted_.insert(checkpoint_id);
-  return alignments_.erase(checkpoint_id) > 0 && exactly_once_;
+void BarrierAligner::Overtake(Alignment& alignment, Time now, Answer& answer) {
+  alignment.overtaking = true;
+  answer.overtake = alignment.barrier;
+  answer.release_all = true;
+  alignment.announced.insert(alignment.arrived.begin(), alignment.arrived.end());
+  for (const int channel : alignment.announced) {
+    answer.closed.push_back({channel, alignment.arrived.count(channel) == 0});
+  }
+  FinishWhenClosed(alignment, now, answer);
+}
+
+void BarrierAligner::FinishWhenClosed(const Alignment& alignment, Time now, Answer& answer) {
+  if (!IsAll(alignment.announced)) return;
+  answer.drained = alignment.barrier->checkpoint_id;
+  answer.alignment = Since(alignment.begin, now);
+  Finish(*answer.drained, answer);
+}
+
+void BarrierAligner::Finish(int64_t checkpoint_id, Answer& answer) {
+  last_finished_ = checkpoint_id;
+  for (auto it = alignments_.begin(); it != alignments_.end() && it->first <= checkpoint_id;) {
+    if (it->first < checkpoint_id) answer.subsumed.push_back(it->first);
+    it = alignments_.erase(it);
+  }
+  aborted_.erase(aborted_.begin(), aborted_.upper_bound(checkpoint_id));
 }
 
 }  // namespace flink::taskmanager

@@ -1,13 +1,20 @@
 #pragma once
 
-/// BarrierAligner: decides when a checkpoint has reached a task on all its channels, and which
+/// BarrierAligner: decides when a checkpoint is taken at a task with several channels, and which
 /// channels wait.
 ///
 /// Exactly once: a channel that delivered the barrier is blocked until all have. At least once: no
-/// channel is blocked. A barrier of a newer checkpoint ends an older alignment, whose barriers are
-/// ignored from then on; so are those of aborted ones.
+/// channel is blocked, so records behind the barrier may be in the snapshot. A barrier of a newer
+/// checkpoint ends an older alignment, whose barriers are ignored from then on; so are those of
+/// aborted ones.
 ///
-/// Threading: the task's thread. Pure: the caller blocks and releases channels as the answer says.
+/// A barrier with an aligned timeout is announced when it enters a queue. When its time is up and
+/// some channel has not delivered it, it overtakes: the checkpoint is taken at once, no channel
+/// waits, and what each channel holds ahead of the barrier belongs to the snapshot; the channel is
+/// closed by its barrier, or by its end.
+///
+/// Threading: the task's thread. Pure: the caller does as the answer says, in the order of its
+/// fields.
 
 #include <chrono>
 #include <cstdint>
@@ -24,33 +31,72 @@ namespace flink::taskmanager {
 class BarrierAligner {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  struct Closed {
+    int channel = 0;
+    /// The barrier still stands in the queue: the elements ahead of it belong to the snapshot.
+    bool capture_queue = false;
+    bool operator==(const Closed&) const = default;
+  };
   struct Answer {
+    bool release_all = false;
+    std::vector<int64_t> subsumed;  ///< Given up because of a newer checkpoint.
     bool block_channel = false;     ///< The one that delivered the barrier.
-    bool release_all = false;       ///< Before anything else.
-    std::vector<int64_t> subsumed;  ///< Alignments given up because of a newer checkpoint.
-    /// Set when the checkpoint is to be taken now.
+    /// Set when the checkpoint is to be taken now, with nothing in flight.
     std::shared_ptr<const CheckpointBarrier> complete;
-    std::chrono::milliseconds alignment{0};
+    /// Set when the checkpoint is to be taken now, and the elements of each channel are recorded
+    /// until it is closed.
+    std::shared_ptr<const CheckpointBarrier> overtake;
+    std::vector<Closed> closed;
+    /// The checkpoint whose channels are all closed.
+    std::optional<int64_t> drained;
+    /// Call OnTimeout for this barrier when its time is up.
+    std::shared_ptr<const CheckpointBarrier> start_timer;
+    std::chrono::milliseconds alignment{0};  ///< With `complete` or `drained`.
   };
 
   BarrierAligner(int channels, bool exactly_once)
       : channels_(channels), exactly_once_(exactly_once) {}
 
-  Answer OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier, Time now);
+  /// The barrier came out of the channel. `overdue`: its aligned timeout has passed.
+  Answer OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier,
+                   bool overdue, Time now);
+  /// The barrier entered the queue of the channel.
+  Answer OnAnnounced(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier,
+                     bool overdue, Time now);
+  Answer OnTimeout(int64_t checkpoint_id, Time now);
+  /// No barrier will come on this channel any more: nobody waits for one. One answer for each
+  /// checkpoint that this concerns.
+  std::vector<Answer> OnEndOfChannel(int channel, Time now);
   /// True when blocked channels must be released.
   bool Abort(int64_t checkpoint_id);
 
  private:
   struct Alignment {
-    std::set<int> arrived;
+    std::shared_ptr<const CheckpointBarrier> barrier;
+    std::set<int> arrived;    // the barrier came out
+    std::set<int> announced;  // it stands in the queue, or came out since
+    bool has_timer = false;
+    bool overtaking = false;
     Time begin;
   };
+  bool IsOver(int64_t checkpoint_id) const {
+    return checkpoint_id <= last_finished_ || aborted_.count(checkpoint_id) != 0;
+  }
+  Alignment& Begin(const std::shared_ptr<const CheckpointBarrier>& barrier, Time now,
+                   Answer& answer);
+  void Overtake(Alignment& alignment, Time now, Answer& answer);
+  /// Whether the channels in the set and those at their end are all there are.
+  bool IsAll(const std::set<int>& channels) const;
+  void CompleteWhenArrived(const Alignment& alignment, Time now, Answer& answer);
+  void FinishWhenClosed(const Alignment& alignment, Time now, Answer& answer);
+  void Finish(int64_t checkpoint_id, Answer& answer);
 
   const int channels_;
   const bool exactly_once_;
   std::map<int64_t, Alignment> alignments_;  // one at most when exactly once
   int64_t last_finished_ = 0;                // completed, subsumed or older
   std::set<int64_t> aborted_;                // above last_finished_
+  std::set<int> ended_;                      // channels
 };
 
 }  // namespace flink::taskmanager

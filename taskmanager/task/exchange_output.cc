@@ -62,6 +62,10 @@ void ExchangeOutput::EndOfInput() {
   ended_ = true;
 }
 
+void ExchangeOutput::EndOfChannel() {
+  for (const auto& channel : channels_) channel->Send(StreamElement::EndOfChannel());
+}
+
 void ExchangeOutput::BroadcastBarrier(const std::shared_ptr<const CheckpointBarrier>& barrier) {
   writer_->FlushBatches();
   for (const auto& channel : channels_) channel->Send(StreamElement::Barrier(barrier));

@@ -24,6 +24,7 @@ class ExchangeOutput final : public InputPort, public ChannelWriter {
   void ProcessIdle(bool idle) override;
   /// Idempotent. Sends kMaxWatermark first unless that was the last watermark.
   void EndOfInput() override;
+  void EndOfChannel();
   void Flush() override {
     writer_->FlushBatches();
     Announce();

@@ -197,6 +197,7 @@ void OperatorChain::OpenBackend(size_t i) {
 }
 
 bool OperatorChain::Open() {
+  if (deployment_.finished_before) return true;
   for (size_t i = slots_.size(); i-- > 0;) {
     if (host_.cancel_requested()) return false;
     if (slots_[i]->description.keyed) OpenBackend(i);
@@ -223,6 +224,7 @@ void OperatorChain::Close() {
 }
 
 void OperatorChain::Flush() {
+  if (deployment_.finished_before) return;
   for (InputPort* port : head_ports_) {
     if (port != nullptr) port->Flush();
   }
@@ -245,7 +247,12 @@ void OperatorChain::EndOutputs() {
   for (const auto& output : outputs_) output->EndOfInput();
 }
 
+void OperatorChain::EndChannels() {
+  for (const auto& output : outputs_) output->EndOfChannel();
+}
+
 void OperatorChain::PrepareSnapshot(int64_t checkpoint_id) {
+  if (deployment_.finished_before) return;
   for (size_t i = 0; i < slots_.size(); ++i) {
     Call(i, [&] { op(i).PrepareSnapshot(checkpoint_id); });
     if (OutputBase* output = op(i).output()) Call(i, [&] { output->Flush(); });
@@ -270,6 +277,7 @@ bool OperatorChain::AdvanceSnapshots() {
 }
 
 void OperatorChain::NotifyCheckpointComplete(int64_t checkpoint_id) {
+  if (deployment_.finished_before) return;
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (KeyedStateBackend* b = backend(i)) b->NotifyCheckpointComplete(checkpoint_id);
     Call(i, [&] { op(i).NotifyCheckpointComplete(checkpoint_id); });
@@ -277,6 +285,7 @@ void OperatorChain::NotifyCheckpointComplete(int64_t checkpoint_id) {
 }
 
 void OperatorChain::NotifyCheckpointAborted(int64_t checkpoint_id) {
+  if (deployment_.finished_before) return;
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (KeyedStateBackend* b = backend(i)) b->NotifyCheckpointAborted(checkpoint_id);
     Call(i, [&] { op(i).NotifyCheckpointAborted(checkpoint_id); });

@@ -48,7 +48,8 @@ class OperatorChain {
                 TaskCounters& counters);
   ~OperatorChain();
 
-  /// Opens keyed backends and operators, the last one first. False when cancelled meanwhile.
+  /// Opens keyed backends and operators, the last one first. False when cancelled meanwhile. A
+  /// chain that had finished before stays closed: it only passes barriers and ends on.
   bool Open();
   /// Closes the opened operators, head first; the first error is thrown after all were closed.
   void Close();
@@ -80,6 +81,8 @@ class OperatorChain {
   void EmitFromSource(int64_t watermark_ms);
   /// After the end of the head's inputs: every exchange says so too, whatever the operators did.
   void EndOutputs();
+  /// The task finishes while others go on: nothing comes from it any more.
+  void EndChannels();
   void PrepareSnapshot(int64_t checkpoint_id);
   void BroadcastBarrier(const std::shared_ptr<const CheckpointBarrier>& barrier);
   /// Lets snapshots of keyed state make progress; true when there is more to do at once.

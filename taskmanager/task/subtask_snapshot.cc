@@ -75,9 +75,14 @@ void SubtaskSnapshot::WriteListStates(size_t part, std::vector<OperatorListState
     handle = snapshot::FileHandle{path, size};
   }
   p.state.managed_operator_state = stream->MakeHandle(std::move(handle));
-  written_bytes_ += size;
+  WriteExclusiveFile(part, name, std::move(stream->bytes));
+}
+
+void SubtaskSnapshot::WriteExclusiveFile(size_t part, const std::string& name, std::string bytes) {
+  const std::string path = io::JoinPath(target_.exclusive_directory(), name);
+  written_bytes_ += static_cast<int64_t>(bytes.size());
   ++pending_;
-  auto write = [self = shared_from_this(), part, name, path, bytes = std::move(stream->bytes)] {
+  auto write = [self = shared_from_this(), part, name, path, bytes = std::move(bytes)] {
     const Status status = io::PublishFile(path, bytes);
     const uint64_t checksum = io::Checksum64(bytes);
     self->inbox_->mailbox().Post([self, part, name, checksum, status] {
@@ -116,6 +121,31 @@ void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
                           self->written_bytes_ += result->written_bytes;
                           self->PartDone(OkStatus());
                         });
+}
+
+void SubtaskSnapshot::ExpectInFlightData() {
+  expects_in_flight_data_ = true;
+  ++pending_;
+}
+
+void SubtaskSnapshot::Abandon() {
+  done_ = nullptr;
+  if (std::exchange(expects_in_flight_data_, false)) PartDone(OkStatus());
+}
+
+void SubtaskSnapshot::AddInFlightData(std::vector<RecordedChannel> recorded,
+                                      const std::vector<InputChannelDeployment>& input_channels,
+                                      int subtask) {
+  expects_in_flight_data_ = false;
+  Part& head = parts_.at(0);
+  const std::string name = RandomUuid();
+  StoredInFlightData stored = StoreInFlightData(std::move(recorded), input_channels, subtask,
+                                                io::JoinPath(target_.exclusive_directory(), name),
+                                                environment_.inline_threshold_bytes);
+  for (const snapshot::ChannelStateHandle& handle : stored.handles) in_flight_bytes_ += handle.size;
+  head.state.input_channel_state = std::move(stored.handles);
+  if (!stored.file_bytes.empty()) WriteExclusiveFile(0, name, std::move(stored.file_bytes));
+  PartDone(OkStatus());
 }
 
 void SubtaskSnapshot::Seal() { PartDone(OkStatus()); }
@@ -159,6 +189,7 @@ void SubtaskSnapshot::Finish() {
   }
   ack.set_state_bytes(state_bytes);
   ack.set_checkpointed_bytes(written_bytes_ + inline_bytes);
+  ack.set_persisted_bytes(in_flight_bytes_);
   done(std::move(ack));
 }
 

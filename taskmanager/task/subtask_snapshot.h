@@ -19,6 +19,7 @@
 #include "common/snapshot/state_handle.h"
 #include "flink/operator.h"
 #include "taskmanager/state/keyed_state_backend.h"
+#include "taskmanager/task/in_flight_data.h"
 #include "taskmanager/task/task_deployment.h"
 
 namespace flink::taskmanager {
@@ -35,9 +36,14 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   void AddOperator(const OperatorId& id, std::vector<OperatorListState> list_states);
   /// Begins the snapshot of keyed state of the operator added last.
   void AddKeyedState(KeyedStateBackend& backend);
-  /// No more parts will be added. `done` may be called at once.
+  /// In-flight data will be added, also after Seal.
+  void ExpectInFlightData();
+  /// What the channels of the chain's head held; part of the first operator's state.
+  void AddInFlightData(std::vector<RecordedChannel> recorded,
+                       const std::vector<InputChannelDeployment>& input_channels, int subtask);
+  /// No more parts but in-flight data will be added. `done` may be called at once.
   void Seal();
-  void Abandon() { done_ = nullptr; }
+  void Abandon();
 
   int64_t checkpoint_id() const { return checkpoint_id_; }
   SnapshotKind kind() const { return kind_; }
@@ -53,6 +59,8 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
     return kind_ == SnapshotKind::kSavepoint || kind_ == SnapshotKind::kSyncSavepoint;
   }
   void WriteListStates(size_t part, std::vector<OperatorListState> list_states);
+  /// Writes a file into the exclusive directory, in the background.
+  void WriteExclusiveFile(size_t part, const std::string& name, std::string bytes);
   void PartDone(const Status& status);
   void Finish();
   void DiscardSharedFiles();
@@ -66,6 +74,8 @@ class SubtaskSnapshot : public std::enable_shared_from_this<SubtaskSnapshot> {
   std::vector<Part> parts_;
   int pending_ = 1;  // parts under way, and Seal
   int64_t written_bytes_ = 0;
+  bool expects_in_flight_data_ = false;
+  int64_t in_flight_bytes_ = 0;
   std::vector<std::string> written_shared_files_;
   Status status_;
 };

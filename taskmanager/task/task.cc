@@ -91,7 +91,7 @@ void Task::TriggerCheckpoint(std::shared_ptr<const CheckpointBarrier> barrier) {
   PostGuarded([this, barrier = std::move(barrier)] {
     if (aborted_.count(barrier->checkpoint_id) != 0) return;
     if (barrier->checkpoint_id <= last_checkpoint_) return;
-    TakeSnapshot(*barrier, barrier, std::chrono::milliseconds(0));
+    TakeSnapshot(barrier, std::chrono::milliseconds(0), /*expect_in_flight_data=*/false);
   });
 }
 
@@ -106,7 +106,7 @@ void Task::NotifyCheckpointAborted(int64_t checkpoint_id) {
 void Task::HandleCoordinatorEvent(std::string payload) {
   PostGuarded([this, payload = std::move(payload)] {
     SourceOperator* source = chain_->source();
-    if (source == nullptr || input_ended_) return;
+    if (source == nullptr || input_ended_ || deployment_.finished_before) return;
     source_waiting_ = false;
     chain_->Call(0, [&] { source->HandleCoordinatorEvent(payload); });
   });
@@ -116,6 +116,7 @@ void Task::Finish(int64_t checkpoint_id) {
   PostGuarded([this, checkpoint_id] {
     OnCheckpointComplete(checkpoint_id);
     PassFailpoint("task.finish");
+    if (input_ended_) chain_->EndChannels();
     end_ = End::kFinished;
   });
 }
@@ -199,7 +200,10 @@ bool Task::Initialize() {
   }
   aligner_ = std::make_unique<BarrierAligner>(static_cast<int>(valve_channel_.size()),
                                               environment_.exactly_once);
-  return chain_->Open();
+  if (!chain_->Open()) return false;
+  if (Status status = RecoverInFlightData(deployment_); !status.ok()) throw RuntimeFault(status);
+  deployment_.in_flight.clear();
+  return true;
 }
 
 void Task::RunLoop() {
@@ -227,6 +231,11 @@ bool Task::MayProcess() const {
 
 Task::Step Task::RunDefaultAction() {
   if (!MayProcess()) return Step::kIdle;
+  if (deployment_.finished_before && !input_ended_) {
+    OnAllInputEnded();
+    return Step::kProgress;
+  }
+  if (gate_->HasAnnounced()) OnAnnouncedBarriers();
   if (!inbox_->OutputsAvailable()) return Step::kNoCredit;
   if (chain_->source() != nullptr) return Produce();
   std::optional<InputGate::Polled> polled = gate_->Poll();
@@ -258,8 +267,9 @@ Task::Step Task::Produce() {
 
 void Task::Wait() {
   inbox_->Arm();
-  const bool can_work = MayProcess() && inbox_->OutputsAvailable() &&
-                        (chain_->source() != nullptr ? !source_waiting_ : gate_->HasReady());
+  const bool has_input = chain_->source() != nullptr ? !source_waiting_ : gate_->HasReady();
+  const bool can_work =
+      MayProcess() && ((inbox_->OutputsAvailable() && has_input) || gate_->HasAnnounced());
   if (!can_work) inbox_->mailbox().WaitAndRun();
   inbox_->Disarm();
 }
@@ -269,6 +279,7 @@ void Task::Process(int channel, StreamElement element) {
   const size_t input = static_cast<size_t>(from.input_index);
   WatermarkValve& valve = inputs_[input].valve;
   const int valve_channel = valve_channel_[static_cast<size_t>(channel)];
+  if (recorder_ != nullptr && recorder_->IsOpen(channel)) recorder_->Record(channel, element);
   switch (element.kind) {
     case StreamElement::Kind::kEncodedBatch: {
       BufferReader in(element.bytes.view());
@@ -279,6 +290,7 @@ void Task::Process(int channel, StreamElement element) {
       [[fallthrough]];
     }
     case StreamElement::Kind::kBatch:
+      if (deployment_.finished_before) return;
       TaskCounters::Add(counters_.records_in, static_cast<int64_t>(element.batch->size()));
       TaskCounters::Add(counters_.bytes_in, element.cost);
       chain_->head_input(from.input_index)->ProcessBatch(*element.batch);
@@ -291,12 +303,18 @@ void Task::Process(int channel, StreamElement element) {
       return Apply(from.input_index, valve.OnIdle(valve_channel, false));
     case StreamElement::Kind::kEndOfData:
       return Apply(from.input_index, valve.OnEndOfData(valve_channel));
+    case StreamElement::Kind::kEndOfChannel:
+      for (const auto& answer : aligner_->OnEndOfChannel(channel, Steady::now())) {
+        Align(channel, answer);
+      }
+      return;
     case StreamElement::Kind::kBarrier:
       return OnBarrier(channel, element.barrier);
   }
 }
 
 void Task::Apply(int input, const WatermarkValve::Change& change) {
+  if (deployment_.finished_before) return;
   InputPort* port = chain_->head_input(input);
   if (change.became_active) port->ProcessIdle(false);
   if (change.watermark_ms) {

@@ -5,7 +5,8 @@
 ///
 /// Between mails the thread runs its default action: take the next element of the input gate, or
 /// let the source produce, unless an output channel is out of credit. When there is nothing to take
-/// it sends on partial batches and sleeps until mail, input or credit comes.
+/// it sends on partial batches and sleeps until mail, input or credit comes. Barriers that overtake
+/// are taken ahead of all, also without credit.
 ///
 /// Threading: Start once; Cancel, the commands and the getters from the control thread; the rest is
 /// the task's thread. Commands are mails: they take effect in the order of the calls. Reports go
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "taskmanager/task/barrier_aligner.h"
+#include "taskmanager/task/in_flight_data.h"
 #include "taskmanager/task/operator_chain.h"
 #include "taskmanager/task/subtask_snapshot.h"
 #include "taskmanager/task/task_counters.h"
@@ -98,10 +100,16 @@ class Task final : private ChainHost {
   OperatorListState EndOfInputMark() const;
   bool RestoredBehindEndOfInput() const;
   void OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier);
+  void OnAnnouncedBarriers();
+  /// Does as the aligner says.
+  void Align(int channel, const BarrierAligner::Answer& answer);
   void ReleaseAlignment();
-  void TakeSnapshot(const CheckpointBarrier& barrier,
-                    const std::shared_ptr<const CheckpointBarrier>& shared,
-                    std::chrono::milliseconds alignment);
+  void StartAlignmentTimer(const CheckpointBarrier& barrier);
+  void AddInFlightData(int64_t checkpoint_id, std::chrono::milliseconds alignment);
+  /// The task will not acknowledge it.
+  void DropSnapshot(int64_t checkpoint_id);
+  void TakeSnapshot(const std::shared_ptr<const CheckpointBarrier>& barrier,
+                    std::chrono::milliseconds alignment, bool expect_in_flight_data);
   void OnSnapshotDone(int64_t checkpoint_id, StatusOr<pb::CheckpointAck> ack);
   void OnCheckpointComplete(int64_t checkpoint_id);
   void OnCheckpointAborted(int64_t checkpoint_id);
@@ -133,6 +141,7 @@ class Task final : private ChainHost {
   std::vector<Input> inputs_;
   std::vector<int> valve_channel_;  // by channel of the gate
   std::unique_ptr<BarrierAligner> aligner_;
+  std::unique_ptr<InFlightRecorder> recorder_;  // while a barrier that overtook is under way
 
   bool source_waiting_ = false;
   bool input_ended_ = false;   // all of it
@@ -147,10 +156,12 @@ class Task final : private ChainHost {
     int64_t sync_ms = 0;
     int64_t alignment_ms = 0;
     int64_t start_delay_ms = 0;
+    bool unaligned = false;
   };
   struct Running {
     std::shared_ptr<SubtaskSnapshot> snapshot;
     Timing timing;
+    bool end_of_data = false;
   };
   std::map<int64_t, Running> running_;
   /// Taken and not yet notified; intermediate savepoints never are.

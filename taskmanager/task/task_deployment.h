@@ -65,6 +65,9 @@ struct OutputDeployment {
 struct InputChannelDeployment {
   int input_index = 0;
   std::shared_ptr<const EdgeType> type;
+  // As Flink numbers the channels of a task, whose every incoming edge is a gate.
+  int gate = 0;
+  int gate_channel = 0;
 };
 
 struct TaskDeployment {
@@ -74,6 +77,8 @@ struct TaskDeployment {
   int parallelism = 1;
   int max_parallelism = 128;
   int64_t restored_checkpoint_id = 0;
+  /// All subtasks of the vertex had finished in the snapshot: its operators do nothing any more.
+  bool finished_before = false;
   std::vector<OperatorDeployment>
       operators;  ///< Head first; every chained edge leads to a later one.
   std::vector<ChainedEdge> chained_edges;
@@ -81,6 +86,7 @@ struct TaskDeployment {
   std::shared_ptr<TaskInbox> inbox;
   std::shared_ptr<InputGate> gate;
   std::vector<InputChannelDeployment> input_channels;
+  std::vector<pb::InFlightRestore> in_flight;  ///< In the order in which it is to be processed.
 };
 
 }  // namespace flink::taskmanager

@@ -58,6 +58,11 @@ void CheckpointSimulation::DrawOptions() {
     options_.num_retained_periodic_savepoints = static_cast<int>(Random(1, 3));
   }
   options_.unaligned = Chance(0.2);
+  if (options_.unaligned) {
+    options_.max_concurrent = 1;
+    if (Chance(0.5)) options_.aligned_timeout_ms = Random(1, 300);
+  }
+  options_.after_tasks_finish = Chance(0.85);
   options_.incremental = Chance(0.7);
   options_.max_queued_requests = Chance(0.3) ? static_cast<size_t>(Random(1, 2)) : 1000;
   options_.final_retry_delay_ms = Random(1, 100);
@@ -72,6 +77,11 @@ void CheckpointSimulation::DrawOptions() {
     }
   }
   plan_.vertices.push_back({MakeId<JobVertexId>(5), static_cast<int32_t>(Random(1, 2)), false, ""});
+  const size_t sink = plan_.vertices.size() - 1;
+  for (size_t i = 0; i < sink; ++i) {
+    const bool same = plan_.vertices[i].parallelism == plan_.vertices[sink].parallelism;
+    plan_.edges.push_back({i, sink, same && Chance(0.3)});
+  }
 }
 
 std::string CheckpointSimulation::Run() {
@@ -147,6 +157,9 @@ void CheckpointSimulation::StartAttempt() {
   end_of_data_ = false;
   final_attempts_ = 0;
   tasks_.clear();
+  ended_.clear();
+  finished_.clear();
+  finished_before_.clear();
   const CompletedCheckpoint* from = coordinator_->LatestRestorable();
   Probe(from == nullptr ? "restored from nothing" : "restored from a checkpoint");
   if (attempt_ > 1 && !retained_periodic_.empty()) Probe("periodic savepoints outlive an attempt");
@@ -154,6 +167,12 @@ void CheckpointSimulation::StartAttempt() {
   if (from != nullptr) {
     CheckDurable(from->id, from->location, from->shared_files);
     shared = from->shared_files;
+    CheckpointPlan then = plan_;
+    then.finished = finished_in_[from->id];
+    for (const SubtaskRef& subtask : then.finished) {
+      if (then.IsFinished(subtask.vertex)) finished_before_.insert(subtask);
+    }
+    ended_ = finished_before_;
   }
   for (const CheckpointPlan::Vertex& vertex : plan_.vertices) {
     for (int32_t i = 0; i < vertex.parallelism; ++i) {
@@ -174,11 +193,15 @@ void CheckpointSimulation::StartAttempt() {
     running.initial_delay_ms = Random(0, *options_.interval_ms);
   Step(std::move(running));
   const int attempt = attempt_;
-  if (Chance(0.5)) {
-    After(Random(100, 3000), [this, attempt] {
-      if (job_ != Job::kRunning || attempt != attempt_) return;
-      end_of_data_ = true;
-      Step(checkpoint::AllSubtasksEndOfData{});
+  if (!finished_before_.empty()) {
+    Probe("restored with finished subtasks");
+    Step(checkpoint::SomeSubtasksEndOfData{});
+  }
+  const bool ends = Chance(0.5);
+  for (const auto& [subtask, task] : tasks_) {
+    if (subtask.vertex == plan_.vertices.back().id || (!ends && Chance(0.7))) continue;
+    After(Random(100, 3000), [this, attempt, subtask = subtask] {
+      if (job_ == Job::kRunning && attempt == attempt_) ReachEndOfData(subtask);
     });
   }
   if (Chance(trouble_ * 4)) {
@@ -264,6 +287,39 @@ void CheckpointSimulation::UserRequest() {
 
 // ---- Tasks --------------------------------------------------------------------------------------
 
+void CheckpointSimulation::ReachEndOfData(SubtaskRef subtask) {
+  if (!ended_.insert(subtask).second) return;
+  for (int32_t i = 0; i < plan_.vertices.back().parallelism; ++i) {
+    const SubtaskRef sink{plan_.vertices.back().id, i};
+    bool all = true;
+    for (const CheckpointPlan::Edge& edge : plan_.edges) {
+      const CheckpointPlan::Vertex& source = plan_.vertices[edge.source];
+      for (int32_t s = 0; s < source.parallelism; ++s) {
+        if (edge.pointwise && s != i) continue;
+        all = all && ended_.count(SubtaskRef{source.id, s}) != 0;
+      }
+    }
+    if (all) ended_.insert(sink);
+  }
+  if (ended_.size() < tasks_.size()) {
+    Step(checkpoint::SomeSubtasksEndOfData{});
+    return;
+  }
+  end_of_data_ = true;
+  Step(checkpoint::AllSubtasksEndOfData{});
+}
+
+bool CheckpointSimulation::IsFed(const SubtaskRef& sink) const {
+  for (const CheckpointPlan::Edge& edge : plan_.edges) {
+    const CheckpointPlan::Vertex& source = plan_.vertices[edge.source];
+    for (int32_t s = 0; s < source.parallelism; ++s) {
+      if (edge.pointwise && s != sink.subtask) continue;
+      if (finished_.count(SubtaskRef{source.id, s}) == 0) return true;
+    }
+  }
+  return false;
+}
+
 void CheckpointSimulation::EvolveState(Task& task) {
   for (auto it = task.live.begin(); it != task.live.end();) {
     it = Chance(0.25) ? task.live.erase(it) : std::next(it);
@@ -273,6 +329,10 @@ void CheckpointSimulation::EvolveState(Task& task) {
 void CheckpointSimulation::OnBarrier(const checkpoint::TriggerOptions& options, CheckpointId id,
                                      SubtaskRef subtask) {
   if (job_ != Job::kRunning) return;
+  if (finished_.count(subtask) != 0) {
+    Check(!InProgress(id), "a subtask has finished before its barrier came");
+    return;
+  }
   if (Chance(trouble_ / 2)) {
     Probe("declined");
     const int repeats = Chance(0.2) ? 2 : 1;
@@ -336,6 +396,8 @@ void CheckpointSimulation::UploadAndAck(const checkpoint::TriggerOptions& option
     ack.snapshot.shared_files = files;
   }
   ack.snapshot.metrics.state_size = 10;
+  ack.snapshot.end_of_data = ended_at_[id].count(subtask) != 0;
+  ack.snapshot.finished = finished_before_.count(subtask) != 0;
   const int repeats = Chance(0.1) ? 2 : 1;
   for (int i = 0; i < repeats; ++i) {
     const int64_t delay = Chance(0.05) ? Random(100, 1500) : Random(0, 20);

@@ -5,7 +5,8 @@
 ///
 /// Model of the tasks: each subtask has a set of live shared files that changes over time, as the
 /// sorted files of an LSM tree do. It makes everything durable before it acknowledges, and names
-/// files again only from the base the trigger gave it.
+/// files again only from the base the trigger gave it. Sources reach the end of their data one by
+/// one, a sink when all that feed it have.
 
 #include <deque>
 #include <functional>
@@ -68,6 +69,8 @@ class CheckpointSimulation {
   void FailOverJobManager();
   void ScheduleUsers();
   void UserRequest();
+  void ReachEndOfData(SubtaskRef subtask);
+  bool IsFed(const SubtaskRef& sink) const;
   void EvolveState(Task& task);
   void OnBarrier(const checkpoint::TriggerOptions& options, CheckpointId id, SubtaskRef subtask);
   void UploadAndAck(const checkpoint::TriggerOptions& options, CheckpointId id, SubtaskRef subtask);
@@ -100,6 +103,7 @@ class CheckpointSimulation {
   void Execute(checkpoint::DiscardSnapshot& a);
   void Execute(checkpoint::DeleteFiles& a);
   void Execute(checkpoint::NotifyComplete& a);
+  void Execute(checkpoint::FinishSubtasks& a);
   void Execute(checkpoint::CompleteRequest& a);
   void Execute(checkpoint::CancelJob& a);
   void Execute(checkpoint::FailJob& a);
@@ -125,6 +129,11 @@ class CheckpointSimulation {
   std::optional<CheckpointId> terminating_;  // A stop or cancel savepoint under way.
   bool attempt_done_ = false;                // Nothing may start in this attempt any more.
   bool end_of_data_ = false;
+  // Subtasks of the attempt: those at the end of their data, those that finished since, and those
+  // that had finished in the checkpoint it was restored from.
+  std::set<SubtaskRef> ended_, finished_, finished_before_;
+  std::map<CheckpointId, std::set<SubtaskRef>> ended_at_;     // When its barriers started.
+  std::map<CheckpointId, std::set<SubtaskRef>> finished_in_;  // As its metadata says.
 
   // The file system: exclusive files are "<location>/<name>".
   std::set<std::string> durable_;

@@ -145,6 +145,8 @@ void CheckpointSimulation::Execute(checkpoint::CreateLocation& a) {
   Check(!attempt_done_, "started after the attempt's last snapshot");
   Check(!terminating_, "started during a stop or cancel with savepoint");
   Check(a.target_dir.empty() == !IsSavepoint(a.kind), "wrong target directory");
+  Check(options_.after_tasks_finish || ended_.empty() || a.kind == SnapshotKind::kFinalCheckpoint,
+        "started although a subtask has reached the end of its data");
   highest_id_ = id;
   kinds_[id] = a.kind;
   if (a.target_dir == "periodic") OnPeriodicSavepointLocation(id);
@@ -201,14 +203,52 @@ void CheckpointSimulation::Execute(checkpoint::TriggerSources& a) {
   Check(!terminating_ || *terminating_ == id, "a barrier starts after that of a stop");
   Check(!options_.incremental || !IsSavepoint(a.options.kind) || a.options.base == 0,
         "a savepoint builds on a checkpoint");
+  Check(!IsSavepoint(a.options.kind) || !a.options.aligned_timeout_ms, "an unaligned savepoint");
+  Check(options_.unaligned || !a.options.aligned_timeout_ms, "an unaligned checkpoint");
+  Check(!a.subtasks.empty(), "a trigger for nobody");
+  ended_at_.try_emplace(id, ended_);
   const checkpoint::TriggerOptions options = a.options;
+  const CheckpointPlan::Vertex& sink = plan_.vertices.back();
+  const auto send = [&](const SubtaskRef& subtask) {
+    After(Random(0, 20), [this, options, id, subtask] { OnBarrier(options, id, subtask); });
+  };
+  for (const int32_t i : a.subtasks) {
+    const SubtaskRef subtask{a.vertex, i};
+    Check(finished_.count(subtask) == 0, "triggered a subtask that has finished");
+    Check(a.vertex != sink.id || !IsFed(subtask), "triggered a subtask that gets barriers");
+    if (a.vertex == sink.id) Probe("sink triggered behind finished sources");
+    send(subtask);
+  }
+  // The sink gets its barrier through the last source that runs; its id stands for all of them.
+  CheckpointPlan now = plan_;
+  now.finished = finished_;
+  JobVertexId last = sink.id;
   for (const CheckpointPlan::Vertex& vertex : plan_.vertices) {
-    // The sink gets its barrier through the last source; its id stands for all of them.
-    const bool last = a.vertex == plan_.vertices[plan_.vertices.size() - 2].id;
-    if (vertex.id != a.vertex && (vertex.is_source || !last)) continue;
-    for (int32_t i = 0; i < vertex.parallelism; ++i) {
-      const SubtaskRef subtask{vertex.id, i};
-      After(Random(0, 20), [this, options, id, subtask] { OnBarrier(options, id, subtask); });
+    if (vertex.is_source && !now.IsFinished(vertex.id)) last = vertex.id;
+  }
+  if (a.vertex != last || last == sink.id) return;
+  for (int32_t i = 0; i < sink.parallelism; ++i) {
+    const SubtaskRef subtask{sink.id, i};
+    if (finished_.count(subtask) == 0 && IsFed(subtask)) send(subtask);
+  }
+}
+
+void CheckpointSimulation::Execute(checkpoint::FinishSubtasks& a) {
+  const CheckpointId id = a.checkpoint;
+  Check(options_.after_tasks_finish, "a subtask finishes before the last checkpoint");
+  Check(job_ == Job::kRunning && !attempt_done_ && !terminating_, "a subtask finishes too late");
+  Check(!end_of_data_, "the final checkpoint finishes all subtasks");
+  Check(persisted_.count(id) != 0 && kinds_[id] == SnapshotKind::kCheckpoint,
+        "a subtask finishes without a complete checkpoint");
+  for (const SubtaskRef& subtask : a.subtasks) {
+    Probe("subtask finished early");
+    Check(finished_.insert(subtask).second, "a subtask finishes twice");
+    Check(ended_at_[id].count(subtask) != 0, "a subtask finishes before its data is committed");
+    for (const CheckpointStats* stats : coordinator_->statistics().History()) {
+      if (stats->status != CheckpointStatsStatus::kInProgress) continue;
+      const auto& subtasks = stats->vertices.at(subtask.vertex).subtasks;
+      Check(subtasks[static_cast<size_t>(subtask.subtask)].acknowledged || stats->id > highest_id_,
+            "a subtask finishes while checkpoint " + std::to_string(stats->id) + " waits for it");
     }
   }
 }
@@ -221,8 +261,21 @@ void CheckpointSimulation::Execute(checkpoint::AbortCheckpoint& a) {
 void CheckpointSimulation::Execute(checkpoint::PersistMetadata& a) {
   const CheckpointId id = a.checkpoint;
   Check(job_ == Job::kRunning, "completed while the job was not running");
-  Check(a.subtasks.size() == static_cast<size_t>(plan_.num_subtasks()), "subtasks are missing");
-  Check(a.coordinators.size() == plan_.coordinators.size(), "coordinators are missing");
+  for (const CheckpointPlan::Vertex& vertex : plan_.vertices) {
+    for (int32_t i = 0; i < vertex.parallelism; ++i) {
+      const SubtaskRef subtask{vertex.id, i};
+      const bool finished = a.plan.finished.count(subtask) != 0;
+      const bool before = finished_before_.count(subtask) != 0;
+      Check(finished || a.subtasks.count(subtask) != 0, "subtasks are missing");
+      Check(!finished || before || finished_.count(subtask) != 0, "a running subtask is finished");
+      Check(finished || !before, "a subtask is no longer finished");
+    }
+  }
+  for (const CheckpointPlan::Coordinator& coordinator : plan_.coordinators) {
+    Check(a.coordinators.count(coordinator.op) == (a.plan.IsFinished(coordinator.vertex) ? 0u : 1u),
+          "coordinators are missing, or finished");
+  }
+  finished_in_[id] = a.plan.finished;
   Files files = {a.location + "/.", a.location + "/_metadata"};
   for (const auto& [subtask, snapshot] : a.subtasks) {
     files.push_back(snapshot.state);
@@ -354,6 +407,9 @@ void CheckpointSimulation::Execute(checkpoint::CompleteRequest& a) {
   if (!a.ok) {
     Check(!a.message.empty(), "a failed request gives no reason");
     if (a.message.find("The maximum number of queued") == 0) Probe("queue full");
+    if (a.message.find("have already finished") != std::string::npos) {
+      Probe("refused because subtasks have finished");
+    }
     if (a.message.find("Not all required tasks") != std::string::npos) {
       Probe("refused while not running");
     }

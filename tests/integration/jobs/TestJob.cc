@@ -11,6 +11,11 @@
 //   --case slow --count C --output DIR --bytes B --pause-us P
 //       numbers as lines of B bytes -> a step that sleeps P microseconds after every 1000 records
 //       -> files
+//   --case backpressure --count C --output DIR --slow-step-while FILE
+//       as misbehave, but the lines go through a step that sleeps half a millisecond for each one
+//       while FILE exists
+//   --case two-sources --count C --output DIR --rate R
+//       as misbehave, but half of the numbers come at once from a source that ends then
 //   --case open --message TEXT
 //       throws when its operator is opened
 
@@ -18,6 +23,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -128,6 +134,21 @@ class Sleepy final : public flink::ProcessFunction<std::string, std::string> {
   int64_t seen_ = 0;
 };
 
+class SlowWhile final : public flink::ProcessFunction<KeyCount, KeyCount> {
+ public:
+  explicit SlowWhile(std::string file) : file_(std::move(file)) {}
+  void ProcessElement(KeyCount& count, Context&, flink::Collector<KeyCount>& out) override {
+    if (seen_++ % 100 == 0) slow_ = std::filesystem::exists(file_);
+    if (slow_) std::this_thread::sleep_for(std::chrono::microseconds(500));
+    out.Collect(std::move(count));
+  }
+
+ private:
+  std::string file_;
+  int64_t seen_ = 0;
+  bool slow_ = false;
+};
+
 class ThrowInOpen final : public flink::ProcessFunction<int64_t, int64_t> {
  public:
   explicit ThrowInOpen(std::string message) : message_(std::move(message)) {}
@@ -159,6 +180,22 @@ FLINK_JOB(env, args) {
     env.SetMaximumNumberOfRetainedPeriodicSavepoints(2);
   }
   const int64_t count = parameters.GetLong("count", 1000);
+  if (which == "two-sources") {
+    env.FromSequence(0, count / 2 - 1)
+        .Uid("bounded")
+        .Name("Bounded")
+        .Union(env.FromSequence(count / 2, count - 1, options).Uid("source"))
+        .Map([](int64_t i) {
+          return KeyCount{std::to_string(i % 100), 1};
+        })
+        .KeyBy(&KeyCount::key)
+        .Sum(&KeyCount::count)
+        .Uid("count")
+        .Map([](const KeyCount& k) { return k.key + "," + std::to_string(k.count); })
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
+        .Uid("sink");
+    return;
+  }
   const std::string hold = parameters.Get("slow-while");
   auto numbers = hold.empty() ? env.FromSequence(0, count - 1, options)
                               : env.FromSource(HeldSequence(count, hold), "Held Sequence");
@@ -189,6 +226,20 @@ FLINK_JOB(env, args) {
         .Rebalance()
         .Process(Sleepy(parameters.GetLong("pause-us", 1000)))
         .Name("Sleepy")
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
+        .Uid("sink");
+  } else if (which == "backpressure") {
+    numbers.Map([](int64_t i) {
+             return KeyCount{std::to_string(i % 100), 1};
+           })
+        .KeyBy(&KeyCount::key)
+        .Sum(&KeyCount::count)
+        .Uid("count")
+        .Rebalance()
+        .Process(SlowWhile(parameters.GetRequired("slow-step-while")))
+        .Name("SlowWhile")
+        .Uid("slow")
+        .Map([](const KeyCount& k) { return k.key + "," + std::to_string(k.count); })
         .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
         .Uid("sink");
   } else if (which == "open") {

@@ -274,5 +274,68 @@ TEST(RestorePlanTest, JsonHasVerdictsAndProblems) {
   EXPECT_THAT(json["problems"], SizeIs(1));
 }
 
+OperatorSnapshot Finished(char id) {
+  OperatorSnapshot op = Empty(id, 2);
+  op.fully_finished = true;
+  return op;
+}
+
+graph::JobGraph ConnectedGraph(int parallelism) {
+  graph::JobGraph graph = Graph(parallelism);
+  graph::JobEdge edge;
+  edge.source_vertex = 0;
+  edge.target_vertex = 1;
+  edge.ship_strategy = graph::ShipStrategy::kHash;
+  graph.edges.push_back(edge);
+  return graph;
+}
+
+TEST(RestorePlanTest, AVertexThatHadFinishedStaysFinished) {
+  CheckpointMetadata metadata;
+  metadata.operators = {Finished('a'), Empty('b', 2)};
+  const graph::JobGraph graph = ConnectedGraph(3);
+  const RestorePlan plan = MakeRestorePlan(metadata, graph, {"/chk", false});
+  EXPECT_THAT(plan.problems, IsEmpty());
+  EXPECT_THAT(plan.finished, ElementsAre(graph.vertices[0].id));
+}
+
+TEST(RestorePlanTest, AFinishedVertexBehindARunningOneIsAProblem) {
+  CheckpointMetadata metadata;
+  metadata.operators = {Empty('a', 2), Finished('b')};
+  const RestorePlan plan = MakeRestorePlan(metadata, ConnectedGraph(2), {"/chk", false});
+  ASSERT_THAT(plan.problems, SizeIs(1));
+  EXPECT_THAT(plan.problems[0], HasSubstr("\"Sum\" had finished in it, but its input"));
+  EXPECT_EQ(plan.operators[1].verdict, RestoreVerdict::kIncompatible);
+}
+
+TEST(RestorePlanTest, AnOperatorAddedToAFinishedChainIsAProblem) {
+  CheckpointMetadata metadata;
+  metadata.operators = {Finished('a')};
+  graph::JobGraph graph = ConnectedGraph(2);
+  graph::OperatorDescription added = graph.vertices[0].operators[0];
+  added.id = Id('n');
+  graph.vertices[0].operators.push_back(added);
+  const RestorePlan plan = MakeRestorePlan(metadata, graph, {"/chk", false});
+  ASSERT_THAT(plan.problems, SizeIs(1));
+  EXPECT_THAT(plan.problems[0], HasSubstr("only some had finished"));
+}
+
+TEST(RestorePlanTest, RecordsInFlightAreOursAccordingToTheSideFile) {
+  CheckpointMetadata metadata;
+  metadata.operators = {Empty('a', 2), Empty('b', 2)};
+  ChannelStateHandle handle;
+  handle.stream = InlineHandle{"x", "data"};
+  metadata.operators[1].subtasks[0].input_channel_state.push_back(handle);
+  const graph::JobGraph graph = ConnectedGraph(3);
+  const RestorePlan foreign = MakeRestorePlan(metadata, graph, {"file:/chk", false});
+  ASSERT_THAT(foreign.problems, SizeIs(1));
+  EXPECT_THAT(foreign.problems[0],
+              AllOf(HasSubstr("file:/chk"), HasSubstr("to \"Sum\""), HasSubstr("another system")));
+  EXPECT_EQ(foreign.operators[1].verdict, RestoreVerdict::kIncompatible);
+  SideFile side;
+  side.in_flight_data = true;
+  EXPECT_THAT(MakeRestorePlan(metadata, graph, {"/chk", false}, side).problems, IsEmpty());
+}
+
 }  // namespace
 }  // namespace flink::snapshot

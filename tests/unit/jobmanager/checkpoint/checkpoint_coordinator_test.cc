@@ -471,16 +471,17 @@ TEST(CheckpointCoordinatorTest, RetentionDecidesWhatTheEndOfTheJobDeletes) {
 TEST(CheckpointCoordinatorTest, SavepointsAreAlignedEvenWhenCheckpointsAreNot) {
   CheckpointCoordinatorOptions options;
   options.unaligned = true;
+  options.aligned_timeout_ms = 250;
   H h(options);
   h.Run();
   h.Manual(1);
   h.Trigger(1);
-  EXPECT_TRUE(h.Get<checkpoint::TriggerSources>()[0].options.unaligned);
+  EXPECT_EQ(h.Get<checkpoint::TriggerSources>()[0].options.aligned_timeout_ms, 250);
   h.AckAll(1);
   h.Persist(1);
   h.Savepoint(2);
   h.Trigger(2);
-  EXPECT_FALSE(h.Get<checkpoint::TriggerSources>()[0].options.unaligned);
+  EXPECT_EQ(h.Get<checkpoint::TriggerSources>()[0].options.aligned_timeout_ms, std::nullopt);
 }
 
 }  // namespace

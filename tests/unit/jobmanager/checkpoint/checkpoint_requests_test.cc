@@ -70,22 +70,25 @@ TEST(CheckpointRequestsTest, RequestsOfAJobThatIsNotRunningFail) {
   EXPECT_EQ(h.coordinator.next_checkpoint_id(), 1);
 }
 
+// flink-test-cases 102, testMaxConcurrentAttempts1, 2 and 5.
 TEST(CheckpointRequestsTest, AtMostMaxConcurrentCheckpointsArePending) {
-  CheckpointCoordinatorOptions options = H::Periodic(1000);
-  options.max_concurrent = 2;
-  H h(options);
-  h.Run();
-  h.Advance(1000);
-  h.Trigger(1);
-  h.Advance(1000);
-  EXPECT_EQ(h.Started(), 2);
-  h.Trigger(2);
-  h.Advance(1000);
-  EXPECT_EQ(h.Started(), 0);
-  EXPECT_EQ(h.coordinator.num_queued(), 1u);
-  h.AckAll(1);
-  h.Persist(1);
-  EXPECT_EQ(h.Started(), 3);
+  for (const int limit : {1, 2, 5}) {
+    CheckpointCoordinatorOptions options = H::Periodic(1000);
+    options.max_concurrent = limit;
+    H h(options);
+    h.Run();
+    for (CheckpointId id = 1; id <= limit; ++id) {
+      h.Advance(1000);
+      EXPECT_EQ(h.Started(), id);
+      h.Trigger(id);
+    }
+    h.Advance(1000);
+    EXPECT_EQ(h.Started(), 0);
+    EXPECT_EQ(h.coordinator.num_queued(), 1u);
+    h.AckAll(1);
+    h.Persist(1);
+    EXPECT_EQ(h.Started(), limit + 1) << "one that completes admits exactly one";
+  }
 }
 
 // flink-surface §4.1 no. 16

@@ -43,6 +43,7 @@ class CoordinatorHarness {
     plan.vertices.push_back({Source(), 2, true, "Source: Events"});
     plan.vertices.push_back({Sink(), 2, false, "Sink"});
     plan.coordinators.push_back({SourceOperator(), Source()});
+    plan.edges.push_back({0, 1, false});
     return plan;
   }
   static std::vector<SubtaskRef> Subtasks() {

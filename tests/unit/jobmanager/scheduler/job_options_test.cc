@@ -47,5 +47,53 @@ TEST(JobOptionsTest, OneCheckpointIsRetainedWhileTheJobRunsUnlessConfiguredByAny
   EXPECT_FALSE(OptionsOf("execution.checkpointing.num-retained=0").ok());
 }
 
+StatusOr<JobOptions> Read(std::map<std::string, std::string> values) {
+  return JobOptions::FromConfiguration(Configuration(std::move(values)));
+}
+
+TEST(JobOptionsTest, UnalignedCheckpointsAndTheirTimeoutAreRead) {
+  const auto options = Read({{"execution.checkpointing.unaligned.enabled", "true"},
+                             {"execution.checkpointing.aligned-checkpoint-timeout", "30 s"}});
+  ASSERT_TRUE(options.ok()) << Message(options.status());
+  EXPECT_TRUE(options->checkpointing.unaligned);
+  EXPECT_EQ(options->checkpointing.aligned_timeout_ms, 30'000);
+  EXPECT_FALSE(Read({})->checkpointing.unaligned);
+  EXPECT_EQ(Read({})->checkpointing.aligned_timeout_ms, 0);
+}
+
+// flink-surface §4.6 no. 82.
+TEST(JobOptionsTest, UnalignedCheckpointsNeedOneCheckpointAtATime) {
+  const auto refused = Read({{"execution.checkpointing.unaligned.enabled", "true"},
+                             {"execution.checkpointing.max-concurrent-checkpoints", "2"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(Message(refused.status()),
+              HasSubstr("execution.checkpointing.max-concurrent-checkpoints is 2"));
+}
+
+// flink-surface §4.6 no. 82: as Flink, with a warning.
+TEST(JobOptionsTest, AtLeastOnceSwitchesUnalignedCheckpointsOff) {
+  const auto options = Read({{"execution.checkpointing.unaligned.enabled", "true"},
+                             {"execution.checkpointing.mode", "AT_LEAST_ONCE"},
+                             {"execution.checkpointing.max-concurrent-checkpoints", "2"}});
+  ASSERT_TRUE(options.ok()) << Message(options.status());
+  EXPECT_FALSE(options->exactly_once);
+  EXPECT_FALSE(options->checkpointing.unaligned);
+}
+
+TEST(JobOptionsTest, AnUnknownModeIsRefused) {
+  const auto options = Read({{"execution.checkpointing.mode", "AT_MOST_ONCE"}});
+  ASSERT_FALSE(options.ok());
+  EXPECT_THAT(Message(options.status()), HasSubstr("AT_MOST_ONCE"));
+}
+
+// flink-surface §4.1 no. 21.
+TEST(JobOptionsTest, AnIntervalBelowTenMillisecondsIsRefused) {
+  EXPECT_TRUE(Read({{"execution.checkpointing.interval", "10 ms"}}).ok());
+  const auto refused = Read({{"execution.checkpointing.interval", "9 ms"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(Message(refused.status()),
+              HasSubstr("Checkpoint interval must be larger than or equal to 10 ms"));
+}
+
 }  // namespace
 }  // namespace flink::jobmanager

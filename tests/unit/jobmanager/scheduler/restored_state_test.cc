@@ -117,5 +117,21 @@ TEST(RestoredStateTest, StateThatNoPlanMentionsIsAnError) {
             "There is no operator for the state 7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a");
 }
 
+TEST(RestoredStateTest, HowManySubtasksHadFinishedIsHandedOn) {
+  snapshot::LoadedSnapshot loaded;
+  snapshot::OperatorSnapshot op;
+  op.operator_id = IdFromBytes<OperatorId>(TestId('b')).value();
+  op.parallelism = 2;
+  op.max_parallelism = 128;
+  op.coordinator_state = snapshot::InlineHandle{"x", "state"};
+  op.subtasks[1].finished = true;
+  loaded.metadata.operators.push_back(op);
+  const graph::JobGraph graph = SubmittedJob::FromProto(TestGraph(2)).value().graph;
+  const auto state = LoadRestoredState(
+      loaded, graph, snapshot::MakeRestorePlan(loaded.metadata, graph, {"/sp", false}));
+  ASSERT_TRUE(state.ok()) << Message(state.status());
+  EXPECT_EQ(state->subtasks.at({graph.vertices[1].id, 0})[0].finished_subtasks(), 1);
+}
+
 }  // namespace
 }  // namespace flink::jobmanager

@@ -336,5 +336,62 @@ TEST_F(TaskStateTest, EndOfInputIsNotCalledAgainBehindACheckpointOfAllThatHadEnd
   }
 }
 
+// flink-surface §4.1 no. 11, 12.
+TEST_F(TaskStateTest, CheckpointsGoOnBehindTasksThatHaveFinished) {
+  for (const int executors : {1, 2}) {
+    tally_ = std::make_shared<Tally>();
+    ExecutorCluster cluster(TwoSourcesJob(1001, 0), executors);
+    cluster.StartAndRun();
+    cluster.AwaitMessage(
+        "end of a", [](const auto& m) { return m.has_end_of_data(); }, 2);
+    cluster.Trigger(1, pb::SnapshotTarget::KIND_CHECKPOINT);
+    cluster.AwaitAcks(1);
+    int ended = 0;
+    for (const auto& m : cluster.messages()) ended += m.has_ack() && m.ack().end_of_data() ? 1 : 0;
+    EXPECT_EQ(2, ended);
+    cluster.Complete(1);
+    cluster.Broadcast([](pb::ExecutorCommand& command) {
+      command.mutable_finish()->set_checkpoint_id(1);
+      for (const int s : {0, 1}) {
+        *command.mutable_finish()->add_subtasks() = ExecutorCluster::Ref(VertexOf(1), s);
+      }
+    });
+    cluster.Await("finished", [&] { return cluster.CountState("FINISHED") == 2; });
+    for (int64_t id = 2; id <= 5; ++id) {
+      // Those that have finished do not answer any more.
+      cluster.Trigger(id, pb::SnapshotTarget::KIND_CHECKPOINT);
+      cluster.AwaitMessage(
+          "acks", [&](const auto& m) { return m.has_ack() && m.ack().checkpoint_id() == id; },
+          cluster.task_count() - 2);
+      EXPECT_EQ(tally_->sent[id] + 1001, tally_->received[id]);
+    }
+  }
+}
+
+TEST_F(TaskStateTest, ATaskThatHadFinishedBeforeEndsAtOnceAndOpensNothing) {
+  ExecutorCluster cluster(TwoSourcesJob(kEndless, 0), 2);
+  cluster.Start();
+  cluster.Deploy([](int, pb::DeployTasks& deploy) {
+    deploy.set_restored_checkpoint_id(1);
+    for (auto& vertex : *deploy.mutable_vertices()) {
+      if (vertex.vertex_id() == ToWire(VertexOf(1))) vertex.set_finished_before(true);
+    }
+  });
+  cluster.AwaitAll("RUNNING");
+  cluster.AwaitMessage(
+      "end of a", [](const auto& m) { return m.has_end_of_data(); }, 2);
+  cluster.Trigger(2, pb::SnapshotTarget::KIND_CHECKPOINT);
+  cluster.AwaitAcks(2);
+  int finished = 0;
+  for (const auto& m : cluster.messages()) {
+    if (!m.has_ack() || !m.ack().finished_before()) continue;
+    ++finished;
+    EXPECT_TRUE(m.ack().end_of_data());
+    EXPECT_EQ("", m.ack().operators(0).state());
+  }
+  EXPECT_EQ(2, finished);
+  EXPECT_EQ(tally_->sent[2], tally_->received[2]) << "only the other source sent records";
+}
+
 }  // namespace
 }  // namespace flink::taskmanager

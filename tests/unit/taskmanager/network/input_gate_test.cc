@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "taskmanager/network/output_channel.h"
@@ -111,6 +112,64 @@ TEST_F(InputGateTest, AClosedGateDropsEverything) {
   gate_->Close();
   gate_->Push(0, StreamElement::Watermark(2));
   EXPECT_FALSE(gate_->Poll());
+}
+
+StreamElement Barrier(int64_t id, std::optional<int64_t> aligned_timeout_ms) {
+  auto barrier = std::make_shared<CheckpointBarrier>();
+  barrier->checkpoint_id = id;
+  barrier->aligned_timeout_ms = aligned_timeout_ms;
+  return StreamElement::Barrier(std::move(barrier));
+}
+
+TEST_F(InputGateTest, ABarrierThatMayOvertakeIsAnnouncedAndKeepsItsPlace) {
+  gate_->Push(0, StreamElement::Watermark(1));
+  gate_->Push(0, Barrier(7, std::nullopt));
+  EXPECT_FALSE(gate_->HasAnnounced());
+  gate_->Push(0, Barrier(8, 0));
+  ASSERT_TRUE(gate_->HasAnnounced());
+  const auto announced = gate_->TakeAnnounced();
+  ASSERT_EQ(1u, announced.size());
+  EXPECT_EQ(0, announced[0].channel);
+  EXPECT_EQ(8, announced[0].barrier->checkpoint_id);
+  EXPECT_FALSE(gate_->HasAnnounced());
+  EXPECT_EQ(1, PollWatermark());
+  EXPECT_EQ(7, gate_->Poll()->element.barrier->checkpoint_id);
+  EXPECT_EQ(8, gate_->Poll()->element.barrier->checkpoint_id);
+}
+
+TEST_F(InputGateTest, WhatIsQueuedEndsAtTheBarrierOfTheCheckpoint) {
+  gate_->Push(0, StreamElement::Watermark(1));
+  gate_->Push(0, Numbers(1, 3));
+  gate_->Push(0, Barrier(8, 0));
+  gate_->Push(0, StreamElement::Watermark(2));
+  gate_->Push(1, StreamElement::Watermark(11));
+  const auto ahead = gate_->QueuedBefore(0, 8);
+  ASSERT_EQ(2u, ahead.size());
+  EXPECT_EQ(1, ahead[0]->value);
+  EXPECT_EQ(3u, ahead[1]->batch->size());
+  EXPECT_EQ(1u, gate_->QueuedBefore(1, 8).size());
+  EXPECT_EQ(1, PollWatermark()) << "nothing was taken";
+}
+
+TEST_F(InputGateTest, RecoveredElementsOfAllChannelsComeBeforeAnythingNew) {
+  gate_->Push(0, StreamElement::Watermark(100));
+  gate_->Push(1, StreamElement::Watermark(200));
+  std::vector<StreamElement> first, second;
+  first.push_back(StreamElement::Watermark(1));
+  first.push_back(StreamElement::Watermark(2));
+  second.push_back(StreamElement::Watermark(3));
+  gate_->Recover(1, std::move(first));
+  gate_->Recover(1, std::move(second));
+  gate_->Push(0, StreamElement::Watermark(101));
+  for (const int64_t expected : {1, 2, 3}) {
+    int channel = -1;
+    EXPECT_EQ(expected, PollWatermark(&channel));
+    EXPECT_EQ(1, channel);
+  }
+  std::multiset<int64_t> rest;
+  for (int i = 0; i < 3; ++i) rest.insert(PollWatermark());
+  EXPECT_EQ((std::multiset<int64_t>{100, 101, 200}), rest);
+  EXPECT_EQ(-1, PollWatermark());
 }
 
 }  // namespace
