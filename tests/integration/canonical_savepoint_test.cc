@@ -291,7 +291,7 @@ class WordCountSteps : public CanonicalSavepointTest {
   std::string output_;
 };
 
-// RescalingITCase: testSavepointRescaling{In,Out}KeyedState
+// RescalingITCase: testSavepointRescaling{In,Out}KeyedStateDerivedMaxParallelism
 TEST_F(WordCountSteps, StoppedCanonicalItHoldsTheCountsAndGoesOnAtAnotherParallelism) {
   const std::string savepoint = RunAndStop(Settings(2, "rocksdb"), "canonical");
   if (Oracle::IsPresent()) {
@@ -299,6 +299,14 @@ TEST_F(WordCountSteps, StoppedCanonicalItHoldsTheCountsAndGoesOnAtAnotherParalle
     Oracle::ExpectSameStreams(savepoint, Dir("oracle"));
   }
   RunToTheEnd(Settings(4, "rocksdb") + Words{"-s", savepoint});
+}
+
+// RescalingITCase: testSavepointRescaling{In,Out}KeyedState, with keys of more than 128 groups.
+TEST_F(WordCountSteps, AConfiguredMaxParallelismGoesInAndOutOfCanonicalSavepoints) {
+  const Words maximum = {"-Dpipeline.max-parallelism=200"};
+  std::string savepoint = RunAndStop(Settings(3, "rocksdb") + maximum, "canonical");
+  savepoint = RunAndStop(Settings(1, "rocksdb") + maximum + Words{"-s", savepoint}, "canonical");
+  RunToTheEnd(Settings(4, "rocksdb") + maximum + Words{"-s", savepoint});
 }
 
 TEST_F(WordCountSteps, NativeCanonicalNativeAndOtherBackendsAndParallelismsChangeNothing) {

@@ -19,6 +19,25 @@
 #include "flink/state/timer_queue.h"
 #include "flink/state/value_table.h"
 
+namespace flink {
+
+/// A type of the user's own, which Apache Flink does not know.
+struct Money {
+  int64_t cents = 0;
+};
+template <>
+struct TypeSerializer<Money> {
+  static constexpr int32_t kLength = 8;
+  static void Write(BufferWriter& out, const Money& v) { out.Put<int64_t>(v.cents); }
+  static void Read(BufferReader& in, Money& v) { v.cents = in.Get<int64_t>(); }
+  static std::string Name() { return "Money"; }
+  static std::string Snapshot() {
+    return internal::BodilessSnapshot("com.acme.MoneySerializerSnapshot");
+  }
+};
+
+}  // namespace flink
+
 namespace flink::taskmanager {
 namespace {
 
@@ -474,6 +493,62 @@ TEST_F(KeyedStateBackendTest, OperatorWithoutStateHasNoHandle) {
   auto backend = Open(kAll);
   const auto result = Take(*backend, Checkpoint(1)).value();
   EXPECT_TRUE(std::holds_alternative<std::monostate>(result.handle));
+}
+
+TEST_F(KeyedStateBackendTest, ATypeThatFlinkDoesNotKnowComesBackFromACanonicalSavepoint) {
+  KeyedSnapshotRequest request = Checkpoint(1, /*savepoint=*/true);
+  request.format = SnapshotFormat::kCanonical;
+  KeyedSnapshotResult result;
+  {
+    auto backend = Open(kAll);
+    ValueTable<int64_t, Money> table(*backend, "money");
+    table.Upsert(7, table.Hash(7)).cents = 250;
+    result = Take(*backend, request).value();
+  }
+  auto backend = Open(kAll, {Input(result, request)});
+  ValueTable<int64_t, Money> table(*backend, "money");
+  ASSERT_NE(table.Find(7, table.Hash(7)), nullptr);
+  EXPECT_EQ(table.Find(7, table.Hash(7))->cents, 250);
+}
+
+TEST_F(KeyedStateBackendTest, ATypeWhoseDescriptionCannotBeReadAgainIsRefusedAtOnce) {
+  StateDescription description;
+  description.name = "money";
+  description.key_snapshot = TypeSerializer<int64_t>::Snapshot();
+  description.namespace_snapshot = StateKeyTraits<int64_t>::NamespaceSnapshot();
+  description.value_snapshot = "Money";
+  auto backend = Open(kAll);
+  try {
+    static_cast<KeyedStateStore&>(*backend).RegisterState(description);
+    FAIL();
+  } catch (const std::runtime_error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("\"money\""));
+    EXPECT_THAT(e.what(), HasSubstr("Snapshot()"));
+  }
+}
+
+TEST_F(KeyedStateBackendTest, ACanonicalSavepointThatNobodyWaitsForEndsEarly) {
+  inline_threshold_ = 0;
+  // Its turn comes when it has been given up.
+  WorkerPool pool("one", 1);
+  auto options = MakeOptions(kAll);
+  options.io_pool = &pool;
+  auto backend = KeyedStateBackend::Create(options).value();
+  Table table(*backend, "sum");
+  Fill(table, kAll, 50'000, 2);
+  KeyedSnapshotRequest request = Checkpoint(1, /*savepoint=*/true);
+  request.format = SnapshotFormat::kCanonical;
+  std::promise<void> go;
+  ASSERT_TRUE(pool.Submit([&] { go.get_future().wait(); }));
+  std::optional<StatusOr<KeyedSnapshotResult>> result;
+  backend->BeginSnapshot(request, [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
+  while (backend->AdvanceSnapshot()) {
+  }
+  backend->NotifyCheckpointAborted(1);
+  go.set_value();
+  mailbox_.RunUntil([&] { return result.has_value(); });
+  EXPECT_EQ(result->status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(io::ListDirectory(request.exclusive_directory).value(), ::testing::IsEmpty());
 }
 
 TEST_F(KeyedStateBackendTest, StateThatTheJobDoesNotReadStaysInSnapshots) {
