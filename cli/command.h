@@ -36,6 +36,7 @@ Status Savepoint(const CommandContext& context);
 Status SavepointList(const CommandContext& context);
 Status SavepointPrune(const CommandContext& context);
 Status SavepointInspect(const CommandContext& context);
+Status SavepointVerify(const CommandContext& context);
 Status Checkpoint(const CommandContext& context);
 Status Fsck(const CommandContext& context);
 

@@ -27,6 +27,7 @@ Action FindAction(std::string_view verb) {
       {"savepoint list", SavepointList},
       {"savepoint prune", SavepointPrune},
       {"savepoint inspect", SavepointInspect},
+      {"savepoint verify", SavepointVerify},
       {"checkpoint", Checkpoint},
       {"fsck", Fsck}};
   return actions.at(verb);

@@ -119,15 +119,29 @@ Status WaitForInitialization(ClusterClient* client, const JobId& job) {
   return WithDetails(Internal("{}", CauseText(result->failure_trace)), result->failure_trace);
 }
 
+Status FailureOf(const JobId& job, const JobResult& result) {
+  if (result.application_status == "SUCCEEDED") return OkStatus();
+  const std::string cause = result.application_status == "CANCELED"
+                                ? std::string("Job was cancelled.")
+                                : CauseText(result.failure_trace);
+  return WithDetails(Internal("Job failed (JobID: {}): {}", job.ToHex(), cause),
+                     result.failure_trace);
+}
+
+/// Until every task has its state: damage in the files of a snapshot shows only then.
+Status WaitForRestore(ClusterClient* client, const JobId& job) {
+  for (Backoff backoff(milliseconds(100)); true; backoff.Wait()) {
+    ASSIGN_OR_RETURN(const std::string state, client->JobState(job));
+    if (state == "RUNNING") return OkStatus();
+    ASSIGN_OR_RETURN(const auto result, client->ExecutionResult(job));
+    if (result.has_value()) return FailureOf(job, *result);
+  }
+}
+
 Status PrintResult(ClusterClient* client, const JobId& job, const JobResult& result,
                    std::ostream& out) {
   const std::string id = job.ToHex();
-  if (result.application_status != "SUCCEEDED") {
-    const std::string cause = result.application_status == "CANCELED"
-                                  ? std::string("Job was cancelled.")
-                                  : CauseText(result.failure_trace);
-    return WithDetails(Internal("Job failed (JobID: {}): {}", id, cause), result.failure_trace);
-  }
+  RETURN_IF_ERROR(FailureOf(job, result));
   out << "Program execution finished\nJob with JobID " << id
       << " has finished.\nJob Runtime: " << result.net_runtime << " ms\n";
   if (result.has_accumulators) {
@@ -187,7 +201,10 @@ Status Run(const CommandContext& context) {
   const Status initialized = WaitForInitialization(client.get(), job);
   if (!initialized.ok()) return Failed(failure, initialized);
   context.out << "Job has been submitted with JobID " << job.ToHex() << std::endl;
-  if (context.line.Has("d")) return OkStatus();
+  if (context.line.Has("d")) {
+    const bool restores = !submission.restore().path().empty();
+    return restores ? WaitForRestore(client.get(), job) : OkStatus();
+  }
   return WaitForEnd(context, client.get(), job);
 }
 

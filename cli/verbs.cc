@@ -100,6 +100,12 @@ constexpr std::string_view kInspectDetails =
     "of the file _metadata in it, with or without file:. The exit code is 1 when the metadata, or "
     "state that it names, cannot be read.";
 
+constexpr std::string_view kVerifyDetails =
+    "Reads every file of a savepoint or checkpoint and compares it with the checksum that was "
+    "written with it; needs no cluster. Prints a line for each file that is damaged or missing; "
+    "the exit code is 1 when there is one. Snapshots of Apache Flink have no checksums: their "
+    "metadata and the sizes of their files are checked.";
+
 constexpr std::string_view kFsckDetails =
     "Lists the checkpoints and savepoints that were never completed, the shared and task-owned "
     "files that no snapshot names, and temporary files, as a crash leaves them, with their bytes; "
@@ -273,6 +279,13 @@ const std::vector<VerbDescription>& Verbs() {
        OptionScope::kEverywhere,
        false,
        kInspectDetails},
+      {"savepoint verify",
+       "checks that no file of a savepoint or checkpoint is damaged",
+       "[OPTIONS] <path>",
+       {kJson},
+       OptionScope::kEverywhere,
+       false,
+       kVerifyDetails},
       {"checkpoint",
        "triggers checkpoints for a running job",
        "[OPTIONS] <Job ID>",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building and testing need and that are missing. Asks apt only when one is; needs
-# root or sudo only then.
+# Installs the Debian 12 packages that building and testing need and that are missing, and those named as arguments. Asks
+# apt only when one is; needs root or sudo only then.
 set -euo pipefail
 
 packages=(
@@ -14,6 +14,7 @@ packages=(
   librocksdb-dev libasio-dev libxxhash-dev libmurmurhash-dev libyaml-cpp-dev libspdlog-dev libfmt-dev
   # Tests and benchmarks.
   libgtest-dev libgmock-dev libbenchmark-dev
+  "$@"
 )
 
 missing=()

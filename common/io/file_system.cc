@@ -86,14 +86,19 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
 Status WriteDurably(const std::string& path, int flags, std::string_view bytes) {
   Descriptor file(Open(path, flags));
   if (!file.ok()) return SystemError(errno, "create", path);
+  struct stat info;
+  const bool regular = ::fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode);
+  Status status;
   if (FailpointsOn()) {
-    RETURN_IF_ERROR(WriteAll(file.get(), bytes.substr(0, bytes.size() / 2), path));
+    status = WriteAll(file.get(), bytes.substr(0, bytes.size() / 2), path);
     bytes.remove_prefix(bytes.size() / 2);
-    RETURN_IF_ERROR(Failpoint("io.half-written", path));
+    if (status.ok()) status = Failpoint("io.half-written", path);
   }
-  RETURN_IF_ERROR(WriteAll(file.get(), bytes, path));
-  if (::fsync(file.get()) != 0) return SystemError(errno, "fsync", path);
-  return file.Close(path);
+  if (status.ok()) status = WriteAll(file.get(), bytes, path);
+  if (status.ok() && ::fsync(file.get()) != 0) status = SystemError(errno, "fsync", path);
+  if (status.ok()) status = file.Close(path);
+  if (!status.ok() && regular) ::unlink(path.c_str());
+  return status;
 }
 
 /// A dotted name beside `path` that no other writer uses.

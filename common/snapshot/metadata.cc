@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "common/io/file_system.h"
+#include "common/io/readable_file.h"
 #include "common/snapshot/java_data.h"
 #include "common/snapshot/java_object.h"
+#include "common/snapshot/state_files.h"
 #include "common/snapshot/state_handle_codec.h"
 
 namespace flink::snapshot {
@@ -17,6 +19,10 @@ constexpr int32_t kOldestVersion = 2;
 constexpr int32_t kNewestVersion = 6;
 /// A larger file is something else, and would fill the memory.
 constexpr uint64_t kMaxMetadataBytes = uint64_t{1} << 31;
+/// Beyond this the number is damage rather than a release to come.
+constexpr int32_t kLastPlausibleVersion = 99;
+/// Head of a Java object stream.
+constexpr int32_t kJavaObjectMagic = static_cast<int32_t>(0xACED0005u);
 /// Instead of the number of subtasks: the operator had finished.
 constexpr int32_t kFullyFinished = -1;
 /// Java's serialized null.
@@ -144,16 +150,43 @@ void WriteOperator(JavaWriter& writer, const OperatorSnapshot& snapshot) {
   }
 }
 
+Status CheckMagic(int32_t magic) {
+  if (magic == kMagic) return OkStatus();
+  if (magic == kJavaObjectMagic) {
+    return FailedPrecondition(
+        "this is a serialized Java object, as the savepoints of Flink 1.0 are, which cannot be "
+        "read");
+  }
+  return DataLoss(
+      "Unexpected magic number. This can have multiple reasons: (1) You are trying to load a Flink "
+      "1.0 savepoint, which is not supported by this version of Flink. (2) The file you were "
+      "pointing to is not a savepoint at all. (3) The savepoint file has been corrupted.");
+}
+
+Status CheckVersion(int32_t version) {
+  if (version >= kOldestVersion && version <= kNewestVersion) return OkStatus();
+  if (version == 0 || version == 1) {
+    return FailedPrecondition(
+        "this is a savepoint of Flink {} (metadata version {}, a single file), which cannot be "
+        "read: take a new one with a Flink release from 1.3 to 1.10 that was started from it",
+        version == 0 ? "1.1" : "1.2", version);
+  }
+  if (version > kNewestVersion && version <= kLastPlausibleVersion) {
+    return FailedPrecondition(
+        "expected a metadata version from {} to {}, found {}: a newer Flink than 2.1 wrote it",
+        kOldestVersion, kNewestVersion, version);
+  }
+  return DataLoss("expected a metadata version from {} to {}, found {}", kOldestVersion,
+                  kNewestVersion, version);
+}
+
 StatusOr<CheckpointMetadata> ReadBody(JavaReader& reader) {
   CheckpointMetadata metadata;
-  RETURN_IF_ERROR(reader.ExpectI32(kMagic, "magic number of snapshot metadata"));
-  size_t at = reader.offset();
+  ASSIGN_OR_RETURN(const int32_t magic, reader.ReadI32("magic number of snapshot metadata"));
+  RETURN_IF_ERROR(CheckMagic(magic));
   ASSIGN_OR_RETURN(metadata.version, reader.ReadI32("metadata version"));
-  if (metadata.version < kOldestVersion || metadata.version > kNewestVersion) {
-    return reader.Error(at, "expected a metadata version from {} to {}, found {}", kOldestVersion,
-                        kNewestVersion, metadata.version);
-  }
-  at = reader.offset();
+  RETURN_IF_ERROR(CheckVersion(metadata.version));
+  size_t at = reader.offset();
   ASSIGN_OR_RETURN(metadata.checkpoint_id, reader.ReadI64("checkpoint id"));
   if (metadata.checkpoint_id < 0) {
     return reader.Error(at, "expected a checkpoint id, found {}", metadata.checkpoint_id);
@@ -199,8 +232,10 @@ const OperatorSnapshot* CheckpointMetadata::FindOperator(const OperatorId& id) c
 int64_t CheckpointMetadata::StateSize() const {
   int64_t total = 0;
   for (const OperatorSnapshot& snapshot : operators) {
-    total += StreamSize(snapshot.coordinator_state);
-    for (const auto& entry : snapshot.subtasks) total += snapshot::StateSize(entry.second);
+    total = AddSizes(total, StreamSize(snapshot.coordinator_state));
+    for (const auto& entry : snapshot.subtasks) {
+      total = AddSizes(total, snapshot::StateSize(entry.second));
+    }
   }
   return total;
 }
@@ -233,40 +268,72 @@ StatusOr<CheckpointMetadata> ParseMetadata(std::string_view bytes) {
   return metadata;
 }
 
-StatusOr<std::string> ResolveSnapshotPointer(std::string_view pointer) {
-  const StatusOr<std::string> path = io::ParsePath(pointer);
-  if (!path.ok()) {
+namespace {
+
+struct SnapshotLocation {
+  std::string directory;
+  std::string metadata_file;
+};
+
+StatusOr<SnapshotLocation> Locate(std::string_view pointer) {
+  const StatusOr<std::string> parsed = io::ParsePath(pointer);
+  if (!parsed.ok()) {
+    if (pointer.find("://") != std::string_view::npos) {
+      return InvalidArgument("Cannot access file system for checkpoint/savepoint path '{}': {}.",
+                             pointer, Message(parsed.status()));
+    }
     return InvalidArgument(
         "Checkpoint/savepoint path '{}' is not a valid file URI. Either the pointer path is "
         "invalid, or the checkpoint was created by a different state backend.",
         pointer);
   }
-  if (!io::Exists(*path)) {
+  // An answer that is no "not found" is told as it is: a directory may be there and not readable.
+  const Status there = io::FileSize(*parsed).status();
+  if (there.code() == absl::StatusCode::kNotFound) {
     return NotFound(
         "Cannot find checkpoint or savepoint file/directory '{}' on file system 'file'.", pointer);
   }
-  if (!io::IsDirectory(*path)) return io::DirectoryName(*path);
-  if (!io::Exists(io::JoinPath(*path, kMetadataFileName))) {
+  RETURN_IF_ERROR(there);
+  SnapshotLocation location;
+  if (!io::IsDirectory(*parsed)) {
+    location.directory = io::DirectoryName(*parsed);
+    location.metadata_file = *parsed;
+    return location;
+  }
+  location.directory = *parsed;
+  location.metadata_file = io::JoinPath(*parsed, kMetadataFileName);
+  const Status metadata = io::FileSize(location.metadata_file).status();
+  if (metadata.code() == absl::StatusCode::kNotFound) {
     return NotFound(
         "Cannot find meta data file '_metadata' in directory '{}'. Please try to load the "
         "checkpoint/savepoint directly from the metadata file instead of the directory.",
         pointer);
   }
-  return *path;
+  RETURN_IF_ERROR(metadata);
+  return location;
+}
+
+}  // namespace
+
+StatusOr<std::string> ResolveSnapshotPointer(std::string_view pointer) {
+  ASSIGN_OR_RETURN(const SnapshotLocation location, Locate(pointer));
+  return location.directory;
 }
 
 StatusOr<LoadedSnapshot> LoadSnapshot(std::string_view pointer) {
-  LoadedSnapshot loaded;
-  ASSIGN_OR_RETURN(loaded.directory, ResolveSnapshotPointer(pointer));
-  ASSIGN_OR_RETURN(std::string file, io::ParsePath(pointer));
-  if (io::IsDirectory(file)) file = io::JoinPath(file, kMetadataFileName);
-  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(file));
+  ASSIGN_OR_RETURN(const SnapshotLocation location, Locate(pointer));
+  const std::string& path = location.metadata_file;
+  ASSIGN_OR_RETURN(const uint64_t size, io::ReadableFileSize(path));
   if (size > kMaxMetadataBytes) {
-    return DataLoss("{}: {} bytes are more than the metadata of a snapshot has", file, size);
+    return DataLoss("{}: {} bytes are more than the metadata of a snapshot has", path, size);
   }
-  ASSIGN_OR_RETURN(const std::string bytes, io::ReadFile(file));
+  ASSIGN_OR_RETURN(const std::string bytes, io::ReadFile(path));
+  // Old savepoints are single files in directories that hold anything.
+  if (io::BaseName(path) == kMetadataFileName) RETURN_IF_ERROR(CheckMetadata(path, bytes));
   StatusOr<CheckpointMetadata> metadata = ParseMetadata(bytes);
-  if (!metadata.ok()) return With(metadata.status(), "{}", file);
+  if (!metadata.ok()) return With(metadata.status(), "{}", path);
+  LoadedSnapshot loaded;
+  loaded.directory = location.directory;
   loaded.metadata = *std::move(metadata);
   return loaded;
 }

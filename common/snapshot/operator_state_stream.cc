@@ -1,6 +1,9 @@
 #include "common/snapshot/operator_state_stream.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "common/snapshot/java_data.h"
@@ -42,6 +45,30 @@ Status CheckStates(std::span<const OperatorState> states) {
   }
   return OkStatus();
 }
+
+/// Where the element at each offset of the handle ends. Of several at one offset, all but the last
+/// in the order of the stream are empty: so no byte is handed out twice, however often a damaged
+/// handle names it.
+class ElementEnds {
+ public:
+  ElementEnds(const OperatorStateHandle& handle, size_t stream_size) : stream_size_(stream_size) {
+    for (const OperatorStateOffsets& state : handle.states) {
+      for (const int64_t offset : state.offsets) ++left_[offset];
+    }
+  }
+  /// In the order of the handle.
+  size_t Next(int64_t offset) {
+    const auto here = left_.find(offset);
+    if (--here->second > 0) return static_cast<size_t>(offset);
+    const auto next = std::next(here);
+    return next == left_.end() ? stream_size_
+                               : std::min(stream_size_, static_cast<size_t>(next->first));
+  }
+
+ private:
+  const size_t stream_size_;
+  std::map<int64_t, size_t> left_;  // Offset -> elements there that have not been read.
+};
 
 }  // namespace
 
@@ -119,16 +146,16 @@ StatusOr<OperatorStateStream> WriteOperatorStateStream(std::span<const OperatorS
 StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view bytes,
                                                              const OperatorStateHandle& handle) {
   ASSIGN_OR_RETURN(const OperatorStateHead head, ReadOperatorStateHead(bytes));
-  std::vector<int64_t> starts;
-  for (const OperatorStateOffsets& state : handle.states) {
-    starts.insert(starts.end(), state.offsets.begin(), state.offsets.end());
-  }
-  std::sort(starts.begin(), starts.end());
+  ElementEnds ends(handle, bytes.size());
+  std::set<std::string_view> names;
   std::vector<OperatorState> states;
   for (const OperatorStateOffsets& offsets : handle.states) {
     const StateMetaInfo* info = head.Find(offsets.name);
     if (info == nullptr) {
       return DataLoss("the operator-state stream does not know the state \"{}\"", offsets.name);
+    }
+    if (!names.insert(offsets.name).second) {
+      return DataLoss("the operator-state handle names the state \"{}\" twice", offsets.name);
     }
     OperatorState state;
     state.name = offsets.name;
@@ -141,11 +168,8 @@ StatusOr<std::vector<OperatorState>> ReadOperatorStateStream(std::string_view by
         return DataLoss("state \"{}\" has an element at offset {}, outside of the data ({} to {})",
                         offsets.name, offset, head.data_offset, bytes.size());
       }
-      const auto next = std::upper_bound(starts.begin(), starts.end(), offset);
-      const size_t begin = static_cast<size_t>(offset);
-      const size_t end =
-          next == starts.end() ? bytes.size() : std::min(bytes.size(), static_cast<size_t>(*next));
-      const std::string_view element = bytes.substr(begin, end - begin);
+      const auto begin = static_cast<size_t>(offset);
+      const std::string_view element = bytes.substr(begin, ends.Next(offset) - begin);
       if (!head.compressed) {
         state.elements.emplace_back(element);
         continue;

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/io/file_system.h"
+#include "common/io/readable_file.h"
 #include "common/snapshot/java_data.h"
 #include "common/snapshot/state_handle_codec.h"
 
@@ -17,9 +18,9 @@ constexpr uint8_t kEncodingVersion = 1;
 /// The metadata version whose layout the encoding uses.
 constexpr int32_t kLayoutVersion = 4;
 
-/// One walk for both constnesses of `State`.
+/// All but the channels'. One walk for both constnesses of `State`.
 template <class State, class Fn>
-void VisitStreams(State& state, const Fn& fn) {
+void VisitOwnStreams(State& state, const Fn& fn) {
   for (auto* operator_state : {&state.managed_operator_state, &state.raw_operator_state}) {
     if (*operator_state) fn((*operator_state)->stream);
   }
@@ -31,6 +32,11 @@ void VisitStreams(State& state, const Fn& fn) {
       for (auto& file : files->private_files) fn(file.stream);
     }
   }
+}
+
+template <class State, class Fn>
+void VisitStreams(State& state, const Fn& fn) {
+  VisitOwnStreams(state, fn);
   for (auto* channels : {&state.input_channel_state, &state.output_channel_state}) {
     for (auto& channel : *channels) fn(channel.stream);
   }
@@ -71,12 +77,19 @@ int64_t StreamSize(const StreamStateHandle& handle) {
   return FileSizeOf(handle);
 }
 
+int64_t AddSizes(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 int64_t StateSize(const SubtaskState& state) {
   int64_t total = 0;
-  VisitStreams(state, [&total](const StreamStateHandle& handle) { total += StreamSize(handle); });
+  VisitOwnStreams(state, [&total](const StreamStateHandle& handle) {
+    total = AddSizes(total, StreamSize(handle));
+  });
   // Channels share files: each counts with its own part.
   for (const auto* channels : {&state.input_channel_state, &state.output_channel_state}) {
-    for (const ChannelStateHandle& c : *channels) total += c.size - StreamSize(c.stream);
+    for (const ChannelStateHandle& channel : *channels) total = AddSizes(total, channel.size);
   }
   return total;
 }
@@ -90,11 +103,25 @@ void ForEachStream(SubtaskState& state, const std::function<void(StreamStateHand
   VisitStreams(state, fn);
 }
 
+bool IsContainedPath(std::string_view path) {
+  if (path.empty() || path.front() == '/' || path.find('\0') != std::string_view::npos) {
+    return false;
+  }
+  while (true) {
+    const size_t slash = path.find('/');
+    if (path.substr(0, slash) == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
 StatusOr<std::string> ResolveStreamPath(const StreamStateHandle& handle,
                                         const std::string& metadata_directory) {
   if (const auto* file = std::get_if<FileHandle>(&handle)) return io::ParsePath(file->path);
   if (const auto* file = std::get_if<RelativeFileHandle>(&handle)) {
-    return io::JoinPath(metadata_directory, file->path);
+    if (IsContainedPath(file->path)) return io::JoinPath(metadata_directory, file->path);
+    return DataLoss("the relative path \"{}\" leads out of the snapshot's directory {}", file->path,
+                    metadata_directory);
   }
   if (const auto* segment = std::get_if<FileSegmentHandle>(&handle)) {
     return io::ParsePath(segment->path);
@@ -119,12 +146,12 @@ StatusOr<std::string> ReadStream(const StreamStateHandle& handle,
     return io::ReadFileRange(path, static_cast<uint64_t>(segment->start),
                              static_cast<uint64_t>(segment->size));
   }
-  ASSIGN_OR_RETURN(std::string bytes, io::ReadFile(path));
-  if (static_cast<int64_t>(bytes.size()) != FileSizeOf(handle)) {
-    return DataLoss("the state file {} has {} bytes, its snapshot says {}", path, bytes.size(),
+  ASSIGN_OR_RETURN(const uint64_t size, io::ReadableFileSize(path));
+  if (static_cast<int64_t>(size) != FileSizeOf(handle)) {
+    return DataLoss("the state file {} has {} bytes, its snapshot says {}", path, size,
                     FileSizeOf(handle));
   }
-  return bytes;
+  return io::ReadFile(path);
 }
 
 std::string EncodeSubtaskState(const SubtaskState& state) {

@@ -94,6 +94,10 @@ StatusOr<StreamStateHandle> ReadStream(JavaReader& reader, int depth) {
     case kRelativeFile: {
       RelativeFileHandle handle;
       ASSIGN_OR_RETURN(handle.path, reader.ReadUtf("path of a state file"));
+      if (!IsContainedPath(handle.path)) {
+        return reader.Error(at, "the relative path \"{}\" leads out of the snapshot's directory",
+                            handle.path);
+      }
       ASSIGN_OR_RETURN(handle.size, ReadSize(reader, "size of a state file"));
       return StreamStateHandle(std::move(handle));
     }
@@ -167,7 +171,6 @@ StatusOr<std::optional<OperatorStateHandle>> ReadOperatorState(JavaReader& reade
   }
   OperatorStateHandle handle;
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of operator states", 7));
-  handle.states.reserve(static_cast<size_t>(n));
   for (int32_t i = 0; i < n; ++i) {
     ASSIGN_OR_RETURN(OperatorStateOffsets state, ReadOperatorStateOffsets(reader));
     handle.states.push_back(std::move(state));
@@ -236,10 +239,15 @@ StatusOr<KeyedStateHandle> ReadKeyGroupsHandle(JavaReader& reader, uint8_t tag, 
 StatusOr<std::vector<LocalFile>> ReadLocalFiles(JavaReader& reader, int depth) {
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of files", 3));
   std::vector<LocalFile> files;
-  files.reserve(static_cast<size_t>(n));
   for (int32_t i = 0; i < n; ++i) {
     LocalFile file;
+    const size_t at = reader.offset();
     ASSIGN_OR_RETURN(file.local_name, reader.ReadUtf("local name of a file"));
+    // A file of this name is made when the state is restored.
+    if (!IsContainedPath(file.local_name) || file.local_name == "." ||
+        file.local_name.find('/') != std::string::npos) {
+      return reader.Error(at, "expected the name of a file, found \"{}\"", file.local_name);
+    }
     ASSIGN_OR_RETURN(file.stream, ReadStream(reader, depth + 1));
     files.push_back(std::move(file));
   }
@@ -411,7 +419,6 @@ StatusOr<std::vector<ChannelStateHandle>> ReadChannels(JavaReader& reader, int32
                                                        bool input) {
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of channel states", 17));
   std::vector<ChannelStateHandle> channels;
-  channels.reserve(static_cast<size_t>(n));
   for (int32_t i = 0; i < n; ++i) {
     ASSIGN_OR_RETURN(ChannelStateHandle channel, ReadChannel(reader, version, input));
     channels.push_back(std::move(channel));

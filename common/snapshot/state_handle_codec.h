@@ -1,6 +1,10 @@
 #pragma once
 
-/// How `_metadata` encodes state handles. Internal to common/snapshot.
+/// How `_metadata` encodes state handles, and what a file that may be damaged must not make of
+/// them. Internal to common/snapshot.
+
+#include <cstdint>
+#include <string_view>
 
 #include "common/base/status.h"
 #include "common/snapshot/java_data.h"
@@ -15,5 +19,10 @@ StatusOr<StreamStateHandle> ReadStreamHandle(JavaReader& reader);
 void WriteSubtaskState(JavaWriter& writer, const SubtaskState& state);
 /// `version`: of the metadata file, 2 to 6.
 StatusOr<SubtaskState> ReadSubtaskState(JavaReader& reader, int32_t version);
+
+/// True for a path that stays below the directory it is relative to.
+bool IsContainedPath(std::string_view path);
+/// The sum of two sizes, or the largest number.
+int64_t AddSizes(int64_t a, int64_t b);
 
 }  // namespace flink::snapshot

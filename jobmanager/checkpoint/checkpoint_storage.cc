@@ -7,10 +7,13 @@
 
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
+#include "common/io/checksum.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/file_list.h"
 #include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/orphans.h"
 #include "common/snapshot/snapshot_journal.h"
+#include "common/snapshot/state_files.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
 #include "jobmanager/checkpoint/portability.h"
@@ -21,7 +24,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using pb::cluster::v1::CheckpointAck;
 
-constexpr int kSideFileVersion = 1;
 constexpr int kMakeDirectoryAttempts = 10;
 
 std::string RandomHex(int digits) {
@@ -97,7 +99,7 @@ StatusOr<CheckpointAck> DecodeAck(const std::string& bytes) {
 using OperatorStates = std::map<OperatorId, snapshot::OperatorSnapshot>;
 
 Status AddAck(const CheckpointAck& ack, int subtask, const std::string& location, bool relative,
-              OperatorStates& operators, Json& checksums) {
+              OperatorStates& operators, snapshot::FileChecksums& checksums) {
   for (const auto& op : ack.operators()) {
     OperatorId id;
     std::array<uint8_t, 16> bytes{};
@@ -120,9 +122,7 @@ Status AddAck(const CheckpointAck& ack, int subtask, const std::string& location
       QualifyStream(stream, location, relative);
     });
     if (!state.empty()) found->second.subtasks[subtask] = std::move(state);
-    for (const auto& [path, checksum] : op.checksums()) {
-      checksums[path] = fmt::format("{:016x}", checksum);
-    }
+    for (const auto& [path, checksum] : op.checksums()) checksums[path] = checksum;
   }
   return OkStatus();
 }
@@ -140,8 +140,40 @@ void MarkFinished(const CheckpointPlan& plan, const SnapshotOperator& op,
   }
 }
 
+Json FileJson(int64_t size, std::optional<uint64_t> checksum) {
+  Json entry;
+  entry["size"] = size;
+  entry["checksum"] = checksum ? Json(fmt::format("{:016x}", *checksum)) : Json();
+  return entry;
+}
+
+// All files that the metadata names; a file that no task gave a checksum for has only its size.
+Json ListFiles(const snapshot::CheckpointMetadata& metadata, const std::string& metadata_bytes,
+               const std::string& location, const snapshot::FileChecksums& checksums) {
+  Json files = Json::object();
+  for (const snapshot::OperatorSnapshot& op : metadata.operators) {
+    for (const auto& [index, state] : op.subtasks) {
+      snapshot::ForEachStream(state, [&](const snapshot::StreamStateHandle& stream) {
+        const StatusOr<std::string> path = snapshot::ResolveStreamPath(stream, location);
+        if (!path.ok()) return;  // Inline, or carried as it is.
+        const std::string name =
+            IsBelow(*path, location) ? path->substr(location.size() + 1) : *path;
+        const auto checksum = checksums.find(name);
+        // As the metadata names it, so that both are right about a directory that was moved.
+        const bool by_name = std::holds_alternative<snapshot::RelativeFileHandle>(stream);
+        files[by_name ? name : *path] =
+            FileJson(snapshot::StreamSize(stream),
+                     checksum == checksums.end() ? std::nullopt : std::optional(checksum->second));
+      });
+    }
+  }
+  files[std::string(snapshot::kMetadataFileName)] =
+      FileJson(static_cast<int64_t>(metadata_bytes.size()), io::Checksum64(metadata_bytes));
+  return files;
+}
+
 Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescription& description,
-                  Json checksums) {
+                  Json files) {
   Json operators = Json::array();
   for (const SnapshotOperator& op : description.operators) {
     operators.push_back({{"id", op.id.ToHex()},
@@ -151,7 +183,7 @@ Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescr
                          {"max_parallelism", op.max_parallelism}});
   }
   Json json;
-  json["format_version"] = kSideFileVersion;
+  json["format_version"] = snapshot::kSideFileVersion;
   json["kind"] = KindName(action.kind);
   json["format"] = action.format == SavepointFormat::kCanonical ? "canonical" : "native";
   json["checkpoint_id"] = action.checkpoint;
@@ -160,7 +192,7 @@ Json SideFileJson(const checkpoint::PersistMetadata& action, const SnapshotDescr
   json["job_name"] = description.job_name;
   json["operators"] = std::move(operators);
   json["checksum"] = "xxh3-64";
-  json["files"] = std::move(checksums);
+  json["files"] = std::move(files);
   return json;
 }
 
@@ -295,7 +327,7 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
     }
   }
   const bool relative = IsSavepoint(action.kind);
-  Json checksums = Json::object();
+  snapshot::FileChecksums checksums;
   for (const auto& [ref, subtask] : action.subtasks) {
     ASSIGN_OR_RETURN(const CheckpointAck ack, DecodeAck(subtask.state));
     RETURN_IF_ERROR(AddAck(ack, ref.subtask, action.location, relative, operators, checksums));
@@ -314,7 +346,8 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
     metadata.operators.push_back(std::move(operators[op.id]));
   }
   ASSIGN_OR_RETURN(const std::string bytes, snapshot::SerializeMetadata(metadata));
-  Json side_file = SideFileJson(action, description, std::move(checksums));
+  Json side_file =
+      SideFileJson(action, description, ListFiles(metadata, bytes, action.location, checksums));
   if (action.format == SavepointFormat::kCanonical) {
     ASSIGN_OR_RETURN(side_file["not_portable"], NotPortableJson(metadata, action.location));
   }
@@ -322,8 +355,10 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
                   snapshot::HasInFlightData)) {
     side_file[snapshot::kInFlightDataKey] = snapshot::kInFlightDataFormat;
   }
-  RETURN_IF_ERROR(
-      io::WriteFileDurably(io::JoinPath(action.location, kSideFileName), side_file.dump(1)));
+  // Names of jobs and operators need not be UTF-8.
+  RETURN_IF_ERROR(io::WriteFileDurably(
+      io::JoinPath(action.location, kSideFileName),
+      side_file.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace)));
   if (relative) {
     NoteInJournals(action.location);
     Unlock(action.location);

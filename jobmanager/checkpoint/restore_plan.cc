@@ -4,6 +4,7 @@
 
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/redistribute.h"
+#include "common/snapshot/state_files.h"
 #include "flink/key_group.h"
 #include "jobmanager/checkpoint/in_flight_restore.h"
 
@@ -25,7 +26,8 @@ bool IsPlanned(const snapshot::RestorePlan& plan, const OperatorId& id) {
 
 // The list states of all old subtasks, by subtask; reads every stream once.
 StatusOr<std::vector<std::vector<snapshot::OperatorState>>> ReadListStates(
-    const snapshot::OperatorSnapshot& op, const std::string& directory) {
+    const snapshot::OperatorSnapshot& op, const std::string& directory,
+    const snapshot::FileChecksums& checksums) {
   std::vector<std::vector<snapshot::OperatorState>> old(static_cast<size_t>(op.parallelism));
   for (const auto& [index, state] : op.subtasks) {
     if (!state.managed_operator_state.has_value()) continue;
@@ -35,7 +37,8 @@ StatusOr<std::vector<std::vector<snapshot::OperatorState>>> ReadListStates(
     }
     const snapshot::OperatorStateHandle& handle = *state.managed_operator_state;
     if (handle.states.empty()) continue;
-    ASSIGN_OR_RETURN(const std::string bytes, snapshot::ReadStream(handle.stream, directory));
+    ASSIGN_OR_RETURN(const std::string bytes,
+                     snapshot::ReadVerifiedStream(handle.stream, directory, checksums));
     ASSIGN_OR_RETURN(old[static_cast<size_t>(index)],
                      snapshot::ReadOperatorStateStream(bytes, handle));
   }
@@ -91,7 +94,8 @@ void AddKeyedState(const std::vector<snapshot::KeyedStateHandle>& handles, KeyGr
 }
 
 Status RestoreOperator(const snapshot::OperatorSnapshot& op, const std::string& directory,
-                       const graph::JobVertex& vertex, int max_parallelism, RestoredState& result) {
+                       const snapshot::FileChecksums& checksums, const graph::JobVertex& vertex,
+                       int max_parallelism, RestoredState& result) {
   std::vector<snapshot::KeyedStateHandle> managed;
   std::vector<snapshot::KeyedStateHandle> raw;
   for (const auto& [index, state] : op.subtasks) {
@@ -101,7 +105,7 @@ Status RestoreOperator(const snapshot::OperatorSnapshot& op, const std::string& 
     if (!std::holds_alternative<std::monostate>(state.raw_keyed_state))
       raw.push_back(state.raw_keyed_state);
   }
-  ASSIGN_OR_RETURN(auto old_lists, ReadListStates(op, directory));
+  ASSIGN_OR_RETURN(auto old_lists, ReadListStates(op, directory, checksums));
   const std::vector<ListState> lists = GroupByName(std::move(old_lists));
 
   const auto finished =
@@ -145,6 +149,12 @@ StatusOr<RestoredState> LoadRestoredState(const snapshot::LoadedSnapshot& snapsh
       return Internal("There is no operator for the state {}", op.operator_id.ToHex());
     }
   }
+  // Before anything starts: a file that is missing or cut short ends it here, with its name. The
+  // contents of keyed state are checked by the tasks.
+  ASSIGN_OR_RETURN(const std::vector<snapshot::SnapshotFile> files,
+                   snapshot::StateFilesOf(snapshot));
+  for (const snapshot::SnapshotFile& file : files) RETURN_IF_ERROR(snapshot::CheckFile(file));
+  const snapshot::FileChecksums checksums = snapshot::ChecksumsOf(files);
   RestoredState result;
   result.checkpoint_id = snapshot.metadata.checkpoint_id;
   result.finished = plan.finished;
@@ -157,7 +167,7 @@ StatusOr<RestoredState> LoadRestoredState(const snapshot::LoadedSnapshot& snapsh
       const snapshot::OperatorSnapshot* state = snapshot.metadata.FindOperator(op.id);
       if (state == nullptr || !state->HasState()) continue;
       const Status restored =
-          RestoreOperator(*state, snapshot.directory, vertex, max_parallelism, result);
+          RestoreOperator(*state, snapshot.directory, checksums, vertex, max_parallelism, result);
       if (!restored.ok()) {
         return With(restored, "restoring operator \"{}\" ({}) from {}", op.name, op.id.ToHex(),
                     snapshot.directory);

@@ -155,6 +155,9 @@ void JobMaster::LoadState() {
         Failure failure;
         failure.message =
             fmt::format("Checkpoint {} could not be read: {}", id, Message(loaded->status()));
+        // What is damaged or gone will not be there next time.
+        failure.retryable = loaded->status().code() != absl::StatusCode::kDataLoss &&
+                            loaded->status().code() != absl::StatusCode::kNotFound;
         master.FailAttempt(failure);
         return;
       }

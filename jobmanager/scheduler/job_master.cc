@@ -193,17 +193,14 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
     }
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
-  ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(job.restore_path));
-  const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(directory);
-  if (!loaded.ok())
-    return With(loaded.status(), "Failed to read the snapshot {}", job.restore_path);
-  const SideFile side = ReadSideFile(directory);
+  ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
+  const SideFile side = ReadSideFile(loaded.directory);
   InitialRestore restore;
-  restore.plan = snapshot::MakeRestorePlan(loaded->metadata, graph,
+  restore.plan = snapshot::MakeRestorePlan(loaded.metadata, graph,
                                            {job.restore_path, job.allow_non_restored_state}, side);
   RETURN_IF_ERROR(ProblemsOf(restore.plan));
-  ASSIGN_OR_RETURN(restore.state, LoadRestoredState(*loaded, graph, restore.plan));
-  restore.snapshot = AsCompleted(*loaded, side, job.claim_mode);
+  ASSIGN_OR_RETURN(restore.state, LoadRestoredState(loaded, graph, restore.plan));
+  restore.snapshot = AsCompleted(loaded, side, job.claim_mode);
   return std::optional<InitialRestore>(std::move(restore));
 }
 

@@ -50,7 +50,9 @@ struct KeyedSnapshotResult {
   /// Absolute paths of files in the shared directory that the handle refers to, written now or
   /// earlier.
   std::vector<std::string> shared_files;
-  /// Of files written now: absolute path (shared) or name in the exclusive directory -> XXH3 of the
+  /// Those of them that were written now.
+  std::vector<std::string> written_shared_files;
+  /// Of all files: absolute path (shared) or name in the exclusive directory -> XXH3 of the
   /// content.
   std::map<std::string, uint64_t> checksums;
   int64_t written_bytes = 0;
@@ -60,7 +62,7 @@ struct KeyedSnapshotResult {
 /// One source of a restore.
 struct KeyedRestoreInput {
   snapshot::KeyedStateHandle handle;
-  /// Relative handles are resolved against it.
+  /// Relative handles are resolved against it; the side file in it says what the files must be.
   std::string base_directory;
 };
 
@@ -89,7 +91,7 @@ class KeyedStateBackend : public KeyedStateStore {
   /// Called on the task's thread once: the snapshot is durable, or why it failed.
   using SnapshotCallback = std::function<void(StatusOr<KeyedSnapshotResult>)>;
 
-  /// Opens an empty backend or restores one. Blocks.
+  /// Opens an empty backend or restores one. Blocks. kDataLoss: what was to be restored is damaged.
   static StatusOr<std::unique_ptr<KeyedStateBackend>> Create(Options options);
 
   /// At the barrier: everything written until now belongs to the snapshot, nothing after. Takes

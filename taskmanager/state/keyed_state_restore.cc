@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "common/base/failpoint.h"
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
+#include "common/snapshot/file_verifier.h"
 #include "taskmanager/state/canonical_format.h"
 
 namespace flink::taskmanager {
@@ -27,12 +29,6 @@ Status Materialize(const snapshot::LocalFile& file, const std::string& base_dire
   }
   ASSIGN_OR_RETURN(const std::string source,
                    snapshot::ResolveStreamPath(file.stream, base_directory));
-  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(source));
-  const int64_t expected = snapshot::StreamSize(file.stream);
-  if (static_cast<int64_t>(size) != expected) {
-    return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
-                    source, size, expected);
-  }
   // RocksDB never changes a table file, but it may append to the others.
   if (IsTableFile(file.local_name)) return io::LinkOrCopy(source, target).status();
   return io::CopyFile(source, target);
@@ -57,11 +53,14 @@ StatusOr<KeyedStateHeader> ReadHeader(const IncrementalHandle& handle,
 
 StatusOr<RestoredKeyedState> OpenFiles(const RocksDbStore::Options& store_options,
                                        const IncrementalHandle& handle,
-                                       const std::string& base_directory) {
+                                       const std::string& base_directory,
+                                       const snapshot::FileChecksums& checksums,
+                                       snapshot::FileVerifier& verifier) {
   RestoredKeyedState out;
   ASSIGN_OR_RETURN(out.header, ReadHeader(handle, base_directory));
   RETURN_IF_ERROR(
       MaterializeAll(handle, base_directory, io::JoinPath(store_options.directory, "db")));
+  RETURN_IF_ERROR(verifier.Wait());
   ASSIGN_OR_RETURN(out.store, RocksDbStore::Open(store_options));
   for (const snapshot::StateMetaInfo& state : out.header.states) {
     if (out.store->FindColumnFamily(state.name) == nullptr) {
@@ -71,7 +70,13 @@ StatusOr<RestoredKeyedState> OpenFiles(const RocksDbStore::Options& store_option
   }
   for (const snapshot::LocalFile& file : handle.shared_files) {
     const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
-    if (stored != nullptr) out.uploaded[file.local_name] = *stored;
+    if (stored == nullptr) continue;
+    ASSIGN_OR_RETURN(const std::string path, io::ParsePath(stored->path));
+    const auto checksum = checksums.find(path);
+    // A file without checksum is written again, so that every file of our snapshots has one.
+    if (checksum != checksums.end()) {
+      out.uploaded[file.local_name] = {*stored, checksum->second};
+    }
   }
   return out;
 }
@@ -110,8 +115,10 @@ class StateBuilder {
 /// Adds the rows of `range`.
 Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_directory,
                    const std::string& directory, const KeyedStateHeader& header,
-                   KeyGroupRange range, int max_parallelism, StateBuilder* builder) {
+                   KeyGroupRange range, int max_parallelism, snapshot::FileVerifier& verifier,
+                   StateBuilder* builder) {
   RETURN_IF_ERROR(MaterializeAll(handle, base_directory, directory));
+  RETURN_IF_ERROR(verifier.Wait());
   rocksdb::DBOptions db_options;
   db_options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
   std::vector<std::string> names;
@@ -139,6 +146,11 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
     const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, handles[i]));
     for (it->Seek(begin); it->Valid() && status.ok(); it->Next()) {
       const std::string_view key = ToView(it->key());
+      if (key.size() < begin.size()) {
+        status =
+            DataLoss("state {} has a key of {} bytes, without its key group", names[i], key.size());
+        break;
+      }
       int group = static_cast<unsigned char>(key[0]);
       if (max_parallelism > 128) group = group << 8 | static_cast<unsigned char>(key[1]);
       if (group > range.end) break;
@@ -187,14 +199,15 @@ Status MergeHeader(const KeyedStateHeader& source, KeyedStateHeader* all) {
 }
 
 Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_parallelism,
-                 const std::string& directory, KeyedStateHeader* header, StateBuilder* builder) {
+                 const std::string& directory, snapshot::FileVerifier& verifier,
+                 KeyedStateHeader* header, StateBuilder* builder) {
   if (const auto* files = std::get_if<IncrementalHandle>(&input.handle)) {
     ASSIGN_OR_RETURN(const KeyedStateHeader own, ReadHeader(*files, input.base_directory));
     RETURN_IF_ERROR(MergeHeader(own, header));
     ASSIGN_OR_RETURN(const io::TempDirectory temporary,
                      io::TempDirectory::Create("restore", directory));
     return ReadRocksDb(*files, input.base_directory, temporary.File("db"), own, range,
-                       max_parallelism, builder);
+                       max_parallelism, verifier, builder);
   }
   const auto* stream = std::get_if<KeyGroupsHandle>(&input.handle);
   if (stream == nullptr || stream->kind != KeyGroupsHandle::Kind::kSavepoint) {
@@ -209,29 +222,33 @@ Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_pa
   return ReadCanonical(reader, range, max_parallelism, builder);
 }
 
-}  // namespace
-
-std::string KeyGroupPrefix(int key_group, int max_parallelism) {
-  std::string out;
-  if (max_parallelism > 128) out.push_back(static_cast<char>(key_group >> 8));
-  out.push_back(static_cast<char>(key_group));
-  return out;
+/// The files of all inputs with their sizes and checksums, once each.
+StatusOr<std::vector<snapshot::SnapshotFile>> FilesOf(
+    const std::vector<const KeyedRestoreInput*>& inputs) {
+  std::map<std::string, snapshot::LoadedSnapshot> by_directory;
+  for (const KeyedRestoreInput* input : inputs) {
+    snapshot::LoadedSnapshot& part = by_directory[input->base_directory];
+    part.directory = input->base_directory;
+    part.metadata.operators.emplace_back().subtasks[0].managed_keyed_state = input->handle;
+  }
+  std::vector<snapshot::SnapshotFile> files;
+  for (const auto& [directory, part] : by_directory) {
+    ASSIGN_OR_RETURN(const std::vector<snapshot::SnapshotFile> named, snapshot::StateFilesOf(part));
+    files.insert(files.end(), named.begin(), named.end());
+  }
+  return files;
 }
 
-StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& store_options,
-                                               KeyGroupRange key_groups, int max_parallelism,
-                                               const std::vector<KeyedRestoreInput>& all_inputs) {
-  std::vector<const KeyedRestoreInput*> inputs;
-  for (const KeyedRestoreInput& input : all_inputs) {
-    if (!snapshot::KeyGroupsOf(input.handle).Intersect(key_groups).empty()) {
-      inputs.push_back(&input);
-    }
-  }
-  if (!inputs.empty()) RETURN_IF_ERROR(Failpoint("state.restoring", inputs[0]->base_directory));
+/// `inputs` hold key groups of the subtask.
+StatusOr<RestoredKeyedState> BuildState(const RocksDbStore::Options& store_options,
+                                        KeyGroupRange key_groups, int max_parallelism,
+                                        std::vector<const KeyedRestoreInput*> inputs,
+                                        const snapshot::FileChecksums& checksums,
+                                        snapshot::FileVerifier& verifier) {
   if (inputs.size() == 1) {
     const auto* files = std::get_if<IncrementalHandle>(&inputs[0]->handle);
     if (files != nullptr && files->range() == key_groups) {
-      return OpenFiles(store_options, *files, inputs[0]->base_directory);
+      return OpenFiles(store_options, *files, inputs[0]->base_directory, checksums, verifier);
     }
   }
   std::sort(inputs.begin(), inputs.end(), [](const auto* a, const auto* b) {
@@ -247,11 +264,44 @@ StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& stor
       return DataLoss("key group {} is in two states of the snapshot", range.start);
     }
     next_group = range.end + 1;
-    RETURN_IF_ERROR(
-        ReadInput(*input, range, max_parallelism, store_options.directory, &out.header, &builder));
+    RETURN_IF_ERROR(ReadInput(*input, range, max_parallelism, store_options.directory, verifier,
+                              &out.header, &builder));
   }
   RETURN_IF_ERROR(builder.Finish(out.header));
   return out;
+}
+
+}  // namespace
+
+std::string KeyGroupPrefix(int key_group, int max_parallelism) {
+  std::string out;
+  if (max_parallelism > 128) out.push_back(static_cast<char>(key_group >> 8));
+  out.push_back(static_cast<char>(key_group));
+  return out;
+}
+
+StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& store_options,
+                                               KeyGroupRange key_groups, int max_parallelism,
+                                               const std::vector<KeyedRestoreInput>& all_inputs,
+                                               WorkerPool* pool) {
+  std::vector<const KeyedRestoreInput*> inputs;
+  for (const KeyedRestoreInput& input : all_inputs) {
+    if (!snapshot::KeyGroupsOf(input.handle).Intersect(key_groups).empty()) {
+      inputs.push_back(&input);
+    }
+  }
+  if (!inputs.empty()) RETURN_IF_ERROR(Failpoint("state.restoring", inputs[0]->base_directory));
+  ASSIGN_OR_RETURN(std::vector<snapshot::SnapshotFile> files, FilesOf(inputs));
+  const snapshot::FileChecksums checksums = snapshot::ChecksumsOf(files);
+  snapshot::FileVerifier verifier(pool);
+  verifier.Start(std::move(files));
+  StatusOr<RestoredKeyedState> restored = BuildState(store_options, key_groups, max_parallelism,
+                                                     std::move(inputs), checksums, verifier);
+  // Says better what is wrong than whatever stumbled over it.
+  const Status intact = verifier.Wait();
+  if (intact.code() == absl::StatusCode::kNotFound) return DataLoss("{}", Message(intact));
+  RETURN_IF_ERROR(intact);
+  return restored;
 }
 
 }  // namespace flink::taskmanager

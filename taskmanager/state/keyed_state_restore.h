@@ -3,7 +3,9 @@
 /// Restoring keyed state: opens the files of one handle as they are when the key groups agree, else
 /// builds sorted files from all handles that hold key groups of the subtask.
 ///
-/// Blocking, for one thread. Errors name file and state.
+/// Blocking, for one thread. Errors name file and state; kDataLoss: a restart would not help. The
+/// contents of all files are compared with their checksums, and no byte of a RocksDB file is
+/// interpreted before.
 
 #include <memory>
 #include <string>
@@ -25,10 +27,11 @@ struct RestoredKeyedState {
   UploadedFiles uploaded;
 };
 
-/// `store_options.directory` must be empty or absent.
+/// `store_options.directory` must be empty or absent. `pool` may be null.
 StatusOr<RestoredKeyedState> RestoreKeyedState(const RocksDbStore::Options& store_options,
                                                KeyGroupRange key_groups, int max_parallelism,
-                                               const std::vector<KeyedRestoreInput>& inputs);
+                                               const std::vector<KeyedRestoreInput>& inputs,
+                                               WorkerPool* pool);
 
 /// The prefix of all row keys of a key group.
 std::string KeyGroupPrefix(int key_group, int max_parallelism);

@@ -82,9 +82,9 @@ Status RocksDbKeyedStateBackend::Open() {
       in_memory_ ? std::min<uint64_t>(budget / 8, 8 << 20) : budget / 4, 1 << 20);
   const uint64_t taken = store.memtable_bytes + store.block_cache_bytes;
   cache_budget_ = in_memory_ ? UINT64_MAX / 4 : (budget > taken ? budget - taken : 0);
-  ASSIGN_OR_RETURN(
-      RestoredKeyedState restored,
-      RestoreKeyedState(store, options_.key_groups, options_.max_parallelism, options_.restore));
+  ASSIGN_OR_RETURN(RestoredKeyedState restored,
+                   RestoreKeyedState(store, options_.key_groups, options_.max_parallelism,
+                                     options_.restore, options_.io_pool));
   store_ = std::move(restored.store);
   key_serializer_ = std::move(restored.header.key_serializer);
   confirmed_ = std::move(restored.uploaded);
@@ -332,9 +332,9 @@ UploadedFiles RocksDbKeyedStateBackend::ReusableFiles() const {
   // A later checkpoint that may be complete by now, and has the file elsewhere, lets the confirmed
   // one's copy be deleted.
   for (const auto& [checkpoint_id, uploaded] : uploaded_) {
-    for (const auto& [name, handle] : uploaded) {
+    for (const auto& [name, file] : uploaded) {
       const auto it = files.find(name);
-      if (it != files.end() && it->second.path != handle.path) files.erase(it);
+      if (it != files.end() && it->second.handle.path != file.handle.path) files.erase(it);
     }
   }
   return files;

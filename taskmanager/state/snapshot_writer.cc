@@ -86,16 +86,18 @@ snapshot::StreamStateHandle SnapshotWriter::Adopt(const std::string& name, int64
   return snapshot::RelativeFileHandle{name, size};
 }
 
-void SnapshotWriter::AddReused(const snapshot::FileHandle& handle) {
-  const StatusOr<std::string> path = io::ParsePath(handle.path);
-  result_.shared_files.push_back(path.ok() ? *path : handle.path);
-  result_.state_bytes += handle.size;
+void SnapshotWriter::AddReused(const UploadedFile& file) {
+  const StatusOr<std::string> path = io::ParsePath(file.handle.path);
+  result_.shared_files.push_back(path.ok() ? *path : file.handle.path);
+  result_.checksums[result_.shared_files.back()] = file.checksum;
+  result_.state_bytes += file.handle.size;
 }
 
 Status SnapshotWriter::Finish(KeyedSnapshotResult* result) {
   if (wrote_exclusive_) RETURN_IF_ERROR(io::FsyncDirectory(request_.exclusive_directory));
   if (!written_shared_.empty()) RETURN_IF_ERROR(io::FsyncDirectory(request_.shared_directory));
   RETURN_IF_ERROR(Failpoint("snapshot.files-durable", request_.exclusive_directory));
+  result_.written_shared_files = std::move(written_shared_);
   written_shared_.clear();
   result_.handle = std::move(result->handle);
   *result = std::move(result_);
@@ -109,9 +111,9 @@ bool IsTableFile(std::string_view name) {
 }
 
 /// Whether the file of an earlier checkpoint can stand in for the local one.
-bool CanReuse(const KeyedSnapshotRequest& request, const snapshot::FileHandle& earlier,
+bool CanReuse(const KeyedSnapshotRequest& request, const UploadedFile& earlier,
               const std::string& local) {
-  const StatusOr<std::string> path = io::ParsePath(earlier.path);
+  const StatusOr<std::string> path = io::ParsePath(earlier.handle.path);
   if (!path.ok() || io::DirectoryName(*path) != request.shared_directory) return false;
   const StatusOr<uint64_t> there = io::FileSize(*path);
   const StatusOr<uint64_t> here = io::FileSize(local);
@@ -144,13 +146,15 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
     if (table && incremental && !request.full && earlier != reusable.end() &&
         CanReuse(request, earlier->second, local)) {
       writer.AddReused(earlier->second);
-      file.stream = earlier->second;
+      file.stream = earlier->second.handle;
+      (*uploaded)[entry.name] = earlier->second;
     } else {
       ASSIGN_OR_RETURN(file.stream, writer.AddFile(local));
-    }
-    if (table && incremental) {
       const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
-      if (stored != nullptr) (*uploaded)[entry.name] = *stored;
+      if (table && incremental && stored != nullptr) {
+        ASSIGN_OR_RETURN(const std::string path, io::ParsePath(stored->path));
+        (*uploaded)[entry.name] = {*stored, writer.ChecksumOf(path)};
+      }
     }
     (table && incremental ? handle.shared_files : handle.private_files).push_back(std::move(file));
   }

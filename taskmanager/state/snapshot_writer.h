@@ -18,6 +18,14 @@ namespace flink::taskmanager {
 /// A fresh version 4 UUID, as Flink names its files.
 std::string RandomUuid();
 
+/// A file in the shared directory.
+struct UploadedFile {
+  snapshot::FileHandle handle;
+  uint64_t checksum = 0;
+};
+/// Local file name -> where a checkpoint has it.
+using UploadedFiles = std::map<std::string, UploadedFile>;
+
 class SnapshotWriter {
  public:
   SnapshotWriter(const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes)
@@ -33,10 +41,12 @@ class SnapshotWriter {
   /// A hard link or copy of a file in the shared scope (the exclusive one when there is no shared
   /// directory), or an inline handle. `source` must never change.
   StatusOr<snapshot::StreamStateHandle> AddFile(const std::string& source);
+  /// The checksum of a file written before.
+  uint64_t ChecksumOf(const std::string& path) const { return result_.checksums.at(path); }
   /// Takes a finished, durable file `name` of the exclusive directory over.
   snapshot::StreamStateHandle Adopt(const std::string& name, int64_t size, uint64_t checksum);
   /// Refers to a file of an earlier snapshot.
-  void AddReused(const snapshot::FileHandle& handle);
+  void AddReused(const UploadedFile& file);
 
   /// Makes the directory entries durable and completes all fields but the handle.
   Status Finish(KeyedSnapshotResult* result);
@@ -50,9 +60,6 @@ class SnapshotWriter {
   std::vector<std::string> written_shared_;
   bool wrote_exclusive_ = false;
 };
-
-/// Local file name -> where a checkpoint has it.
-using UploadedFiles = std::map<std::string, snapshot::FileHandle>;
 
 /// The files of a local RocksDB checkpoint as an incremental handle. Files in `reusable` are not
 /// written again. `*uploaded` gets what the next checkpoints may reuse once this one is complete.

@@ -27,7 +27,12 @@ namespace flink::taskmanager {
 /// Thrown where the runtime, not user code, is at fault; the task fails without user_error.
 class RuntimeFault : public std::runtime_error {
  public:
-  explicit RuntimeFault(const Status& status) : std::runtime_error(Message(status)) {}
+  explicit RuntimeFault(const Status& status)
+      : std::runtime_error(Message(status)), code_(status.code()) {}
+  absl::StatusCode code() const { return code_; }
+
+ private:
+  absl::StatusCode code_;
 };
 
 /// What a chain asks of its task.

@@ -106,21 +106,20 @@ void SubtaskSnapshot::AddKeyedState(KeyedStateBackend& backend) {
   request.full = target_.full();
   ++pending_;
   const size_t part = parts_.size() - 1;
-  backend.BeginSnapshot(request,
-                        [self = shared_from_this(), part](StatusOr<KeyedSnapshotResult> result) {
-                          if (!result.ok()) return self->PartDone(result.status());
-                          Part& p = self->parts_[part];
-                          p.state.managed_keyed_state = std::move(result->handle);
-                          for (std::string& file : result->shared_files)
-                            p.message.add_shared_files(std::move(file));
-                          for (const auto& [file, checksum] : result->checksums) {
-                            (*p.message.mutable_checksums())[file] = checksum;
-                            // The key of a shared file is its path, that of another one its name.
-                            if (file.front() == '/') self->written_shared_files_.push_back(file);
-                          }
-                          self->written_bytes_ += result->written_bytes;
-                          self->PartDone(OkStatus());
-                        });
+  backend.BeginSnapshot(
+      request, [self = shared_from_this(), part](StatusOr<KeyedSnapshotResult> result) {
+        if (!result.ok()) return self->PartDone(result.status());
+        Part& p = self->parts_[part];
+        p.state.managed_keyed_state = std::move(result->handle);
+        for (std::string& file : result->shared_files) p.message.add_shared_files(std::move(file));
+        for (const auto& [file, checksum] : result->checksums) {
+          (*p.message.mutable_checksums())[file] = checksum;
+        }
+        std::move(result->written_shared_files.begin(), result->written_shared_files.end(),
+                  std::back_inserter(self->written_shared_files_));
+        self->written_bytes_ += result->written_bytes;
+        self->PartDone(OkStatus());
+      });
 }
 
 void SubtaskSnapshot::ExpectInFlightData() {

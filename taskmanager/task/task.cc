@@ -70,9 +70,12 @@ void Task::FailWithCurrentException() {
   } catch (const RuntimeFault& e) {
     user_error_ = false;
     what = e.what();
+    // Until then data can only be lost in the snapshot that is restored, later on its way as well.
+    retryable_ = initialized_ || e.code() != absl::StatusCode::kDataLoss;
   } catch (const DecodeError& e) {
     user_error_ = false;
     what = e.what();
+    retryable_ = initialized_;
   } catch (const StateTypeError& e) {
     what = e.what();
     retryable_ = false;
@@ -160,6 +163,7 @@ void Task::Run() {
   ReportState("INITIALIZING");
   try {
     if (Initialize()) {
+      initialized_ = true;
       ReportState("RUNNING");
       RunLoop();
     } else if (end_ == End::kNone) {

@@ -131,6 +131,7 @@ class Task final : private ChainHost {
   // The task's thread.
   std::unique_ptr<OperatorChain> chain_;
   End end_ = End::kNone;
+  bool initialized_ = false;
   std::string failure_;
   bool user_error_ = false;
   bool retryable_ = true;

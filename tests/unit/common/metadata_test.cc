@@ -310,26 +310,5 @@ TEST(StateHandle, StreamsAreReadFromWhereTheyAre) {
   EXPECT_NE(Message(wrong_size.status()).find(directory->File("f")), std::string::npos);
 }
 
-TEST(LoadSnapshot, TakesTheDirectoryOrTheFile) {
-  auto directory = io::TempDirectory::Create("load-snapshot");
-  ASSERT_TRUE(directory.ok());
-  const auto missing = LoadSnapshot("file://" + directory->path());
-  ASSERT_FALSE(missing.ok());
-  EXPECT_NE(Message(missing.status()).find("Cannot find meta data file '_metadata' in directory"),
-            std::string::npos);
-  const auto nowhere = LoadSnapshot(directory->File("nowhere"));
-  EXPECT_NE(Message(nowhere.status()).find("Cannot find checkpoint or savepoint file/directory"),
-            std::string::npos);
-  ASSERT_TRUE(
-      io::PublishFile(directory->File("_metadata"), *SerializeMetadata(SampleMetadata())).ok());
-  for (const std::string& pointer :
-       {directory->path(), directory->File("_metadata"), "file:" + directory->path() + "/"}) {
-    const auto loaded = LoadSnapshot(pointer);
-    ASSERT_TRUE(loaded.ok()) << loaded.status();
-    EXPECT_EQ(loaded->directory, directory->path());
-    EXPECT_EQ(loaded->metadata.checkpoint_id, 42);
-  }
-}
-
 }  // namespace
 }  // namespace flink::snapshot

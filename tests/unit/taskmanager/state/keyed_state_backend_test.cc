@@ -6,6 +6,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
 #include <set>
@@ -109,6 +110,24 @@ class KeyedStateBackendTest : public ::testing::Test {
     return {result.handle, request.exclusive_directory};
   }
 
+  /// The files of the result with their checksums, by path; the JobManager's list of them is
+  /// written.
+  static std::map<std::string, uint64_t> ListFiles(const KeyedSnapshotResult& result,
+                                                   const KeyedSnapshotRequest& request) {
+    std::map<std::string, uint64_t> by_path;
+    nlohmann::json json = {{"format_version", 2}, {"checksum", "xxh3-64"}};
+    for (const auto& [name, checksum] : result.checksums) {
+      const std::string path =
+          name[0] == '/' ? name : io::JoinPath(request.exclusive_directory, name);
+      json["files"][name] = {{"size", io::FileSize(path).value()},
+                             {"checksum", fmt::format("{:016x}", checksum)}};
+      by_path[path] = checksum;
+    }
+    const std::string side_file = io::JoinPath(request.exclusive_directory, "_flink_cpp.json");
+    EXPECT_TRUE(io::PublishFile(side_file, json.dump()).ok());
+    return by_path;
+  }
+
   static void Fill(Table& table, KeyGroupRange range, int64_t keys, int64_t factor) {
     for (int64_t k = 0; k < keys; ++k) {
       if (range.Contains(GroupOf(k))) table.Upsert(k, table.Hash(k)) = k * factor;
@@ -163,6 +182,68 @@ TEST_F(KeyedStateBackendTest, RestoresASnapshotOfTheSameKeyGroups) {
   auto backend = Open(kAll, {Input(result, request)});
   Table table(*backend, "sum");
   EXPECT_EQ(Keys(*backend, table, 20'000, 3).size(), 20'000u);
+}
+
+TEST_F(KeyedStateBackendTest, DamagedFilesAreRefusedByName) {
+  inline_threshold_ = 0;
+  for (const SnapshotFormat format : {SnapshotFormat::kNative, SnapshotFormat::kCanonical}) {
+    KeyedSnapshotRequest request = Checkpoint(format == SnapshotFormat::kNative ? 1 : 2);
+    request.format = format;
+    KeyedSnapshotResult result;
+    {
+      auto backend = Open(kAll);
+      Table table(*backend, "sum");
+      Fill(table, kAll, 5'000, 3);
+      result = Take(*backend, request).value();
+    }
+    const KeyedRestoreInput input = Input(result, request);
+    const std::map<std::string, uint64_t> files = ListFiles(result, request);
+    ASSERT_FALSE(files.empty());
+    // As it is, and rebuilt for fewer key groups.
+    for (const KeyGroupRange range : {kAll, KeyGroupRange{0, 63}}) {
+      for (const auto& [path, checksum] : files) {
+        const std::string bytes = io::ReadFile(path).value();
+        std::string damaged = bytes;
+        damaged[bytes.size() / 2] = static_cast<char>(damaged[bytes.size() / 2] ^ 4);
+        for (const std::string& content : {damaged, bytes.substr(1)}) {
+          ASSERT_TRUE(io::PublishFile(path, content).ok());
+          const auto refused = KeyedStateBackend::Create(MakeOptions(range, {input}));
+          EXPECT_EQ(refused.status().code(), absl::StatusCode::kDataLoss) << refused.status();
+          EXPECT_THAT(Message(refused.status()), HasSubstr(path));
+        }
+        ASSERT_TRUE(io::RemoveFile(path).ok());
+        const auto missing = KeyedStateBackend::Create(MakeOptions(range, {input}));
+        EXPECT_EQ(missing.status().code(), absl::StatusCode::kDataLoss) << missing.status();
+        EXPECT_THAT(Message(missing.status()), HasSubstr(path));
+        ASSERT_TRUE(io::PublishFile(path, bytes).ok());
+      }
+      auto backend = Open(range, {input});
+      Table table(*backend, "sum");
+      EXPECT_GT(Keys(*backend, table, 5'000, 3).size(), 1'000u);
+    }
+  }
+}
+
+TEST_F(KeyedStateBackendTest, ReusedFilesKeepTheirChecksumsAcrossARestore) {
+  const KeyedSnapshotRequest first = Checkpoint(1);
+  KeyedSnapshotResult result;
+  {
+    auto backend = Open(kAll);
+    Table table(*backend, "sum");
+    Fill(table, kAll, 50'000, 3);
+    result = Take(*backend, first).value();
+  }
+  ListFiles(result, first);
+  auto backend = Open(kAll, {Input(result, first)});
+  Table table(*backend, "sum");
+  const auto second = Take(*backend, Checkpoint(2));
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_FALSE(second->shared_files.empty());
+  EXPECT_TRUE(second->written_shared_files.empty()) << "the table files of the first one are there";
+  for (const std::string& file : second->shared_files) {
+    ASSERT_EQ(second->checksums.count(file), 1u) << file;
+    EXPECT_EQ(second->checksums.at(file), io::Checksum64OfFile(file).value());
+  }
 }
 
 TEST_F(KeyedStateBackendTest, RecordsBetweenBarrierAndEndOfSweepAreNotInTheSnapshot) {

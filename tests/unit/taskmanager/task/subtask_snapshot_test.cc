@@ -42,8 +42,9 @@ class SubtaskSnapshotTest : public testing::Test {
     for (const char* name : {"reused", "written"}) {
       EXPECT_TRUE(io::WriteFileDurably(directory.File(name), "x").ok());
       result.shared_files.push_back(directory.File(name));
+      result.checksums[directory.File(name)] = 1;
     }
-    result.checksums[directory.File("written")] = 1;
+    result.written_shared_files = {directory.File("written")};
     TaskEnvironment environment;
     HeldBackend backend;
     bool acknowledged = false;
