@@ -18,7 +18,8 @@ Status CancelWithSavepoint(const CommandContext& context) {
   const std::string failure = "Could not cancel job " + job.ToHex() + ".";
   const auto trigger = client->TriggerSavepoint(job, what.directory, format, /*cancel_job=*/true);
   if (!trigger.ok()) return Failed(failure, trigger.status());
-  const auto location = client->WaitForSavepoint(job, *trigger);
+  ProgressLine progress(context.err, context.on_terminal);
+  const auto location = client->WaitForSavepoint(job, *trigger, progress);
   if (!location.ok()) return Failed(failure, location.status());
   out << "Cancelled job " << job.ToHex() << ". Savepoint stored in " << *location << ".\n";
   return OkStatus();

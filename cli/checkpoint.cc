@@ -17,7 +17,8 @@ Status Checkpoint(const CommandContext& context) {
   const std::string failure = "Failed to trigger a checkpoint for the job " + id + ".";
   const auto trigger = client->TriggerCheckpoint(job, full);
   if (!trigger.ok()) return Failed(failure, trigger.status());
-  const auto checkpoint = client->WaitForCheckpoint(job, *trigger);
+  ProgressLine progress(context.err, context.on_terminal);
+  const auto checkpoint = client->WaitForCheckpoint(job, *trigger, progress);
   if (!checkpoint.ok()) return Failed(failure, checkpoint.status());
   out << "Checkpoint" << (full ? "(FULL) " : " ") << *checkpoint << " for job " << id
       << " completed.\nYou can resume your program from this checkpoint with the run command.\n";

@@ -60,6 +60,11 @@ const char* ToString(SavepointFormat format) {
   return format == SavepointFormat::kNative ? "NATIVE" : "CANONICAL";
 }
 
+std::string ToString(const SnapshotProgress& progress) {
+  return fmt::format("{} of {} subtasks acknowledged, {}", progress.acknowledged, progress.subtasks,
+                     ReadableSize(progress.bytes));
+}
+
 StatusOr<std::unique_ptr<ClusterClient>> ClusterClient::Create(const Configuration& config) {
   ASSIGN_OR_RETURN(const int64_t port, config.GetInt(options::kRestPort));
   if (port < 1 || port > 65535) {
@@ -165,42 +170,88 @@ StatusOr<std::string> ClusterClient::TriggerDisposal(const std::string& path) {
   return TriggerId(rest_->Post("/v1/savepoint-disposal", {{"savepoint-path", path}}));
 }
 
-StatusOr<Json> ClusterClient::WaitForOperation(const std::string& path) {
+StatusOr<std::optional<Json>> ClusterClient::PollOperation(const std::string& path) {
+  ASSIGN_OR_RETURN(const Json answer, rest_->Get(path));
+  if (StatusAt(answer) != "COMPLETED") return std::optional<Json>();
+  const auto operation = answer.find("operation");
+  if (operation == answer.end() || !operation->is_object()) {
+    return std::optional<Json>(Json::object());
+  }
+  RETURN_IF_ERROR(OperationFailure(*operation));
+  return std::optional<Json>(*operation);
+}
+
+StatusOr<Json> ClusterClient::WaitForOperation(const std::string& path, const std::string& hint,
+                                               const std::function<void()>& meanwhile) {
   const auto deadline = Clock::now() + timeout_;
   for (Backoff backoff(milliseconds(200)); true; backoff.Wait()) {
-    ASSIGN_OR_RETURN(const Json answer, rest_->Get(path));
-    if (StatusAt(answer) == "COMPLETED") {
-      const auto operation = answer.find("operation");
-      if (operation == answer.end() || !operation->is_object()) return Json::object();
-      RETURN_IF_ERROR(OperationFailure(*operation));
-      return *operation;
-    }
+    ASSIGN_OR_RETURN(std::optional<Json> result, PollOperation(path));
+    if (result.has_value()) return *std::move(result);
     if (Clock::now() >= deadline) {
-      return MakeStatus(
-          absl::StatusCode::kDeadlineExceeded,
-          "no result after {} s (client.timeout); the operation goes on, \"flink list\" "
-          "shows the job's state",
-          std::chrono::duration<double>(timeout_).count());
+      return MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                        "no result after {} s (client.timeout); the operation goes on, {}",
+                        std::chrono::duration<double>(timeout_).count(), hint);
     }
+    meanwhile();
   }
 }
 
-StatusOr<std::string> ClusterClient::WaitForSavepoint(const JobId& job,
-                                                      const std::string& trigger_id) {
-  ASSIGN_OR_RETURN(const Json operation,
-                   WaitForOperation(JobPath(job) + "/savepoints/" + trigger_id));
-  return TextAt(operation, "location");
+StatusOr<std::optional<std::string>> ClusterClient::PollSavepoint(const JobId& job,
+                                                                  const std::string& trigger_id) {
+  ASSIGN_OR_RETURN(const std::optional<Json> result,
+                   PollOperation(JobPath(job) + "/savepoints/" + trigger_id));
+  if (!result.has_value()) return std::optional<std::string>();
+  return std::optional<std::string>(TextAt(*result, "location"));
 }
 
-StatusOr<int64_t> ClusterClient::WaitForCheckpoint(const JobId& job,
-                                                   const std::string& trigger_id) {
-  ASSIGN_OR_RETURN(const Json operation,
-                   WaitForOperation(JobPath(job) + "/checkpoints/" + trigger_id));
-  return NumberAt(operation, "checkpointId");
+StatusOr<std::optional<SnapshotProgress>> ClusterClient::Progress(const JobId& job,
+                                                                  bool savepoint) {
+  ASSIGN_OR_RETURN(const Json answer, rest_->Get(JobPath(job) + "/checkpoints"));
+  const auto history = answer.find("history");  // Newest first.
+  if (history == answer.end()) return Internal("the JobManager's answer has no history");
+  for (const Json& snapshot : *history) {
+    if (TextAt(snapshot, "status") != "IN_PROGRESS") continue;
+    if (snapshot.value("is_savepoint", false) != savepoint) continue;
+    return std::optional<SnapshotProgress>({NumberAt(snapshot, "num_subtasks"),
+                                            NumberAt(snapshot, "num_acknowledged_subtasks"),
+                                            NumberAt(snapshot, "state_size")});
+  }
+  return std::optional<SnapshotProgress>();
+}
+
+void ClusterClient::ShowProgress(const JobId& job, bool savepoint, ProgressLine& progress) {
+  if (!progress.visible()) return;
+  // Decoration: when the question fails, the operation's own answer says why.
+  const auto found = Progress(job, savepoint);
+  if (found.ok() && found->has_value()) progress.Show(ToString(**found));
+}
+
+StatusOr<std::string> ClusterClient::WaitForSavepoint(const JobId& job,
+                                                      const std::string& trigger_id,
+                                                      ProgressLine& progress) {
+  const auto result = WaitForOperation(
+      JobPath(job) + "/savepoints/" + trigger_id,
+      fmt::format("\"flink savepoint --status {} {}\" says how it ends", trigger_id, job.ToHex()),
+      [&] { ShowProgress(job, /*savepoint=*/true, progress); });
+  progress.Clear();
+  if (!result.ok()) return result.status();
+  return TextAt(*result, "location");
+}
+
+StatusOr<int64_t> ClusterClient::WaitForCheckpoint(const JobId& job, const std::string& trigger_id,
+                                                   ProgressLine& progress) {
+  const auto result = WaitForOperation(JobPath(job) + "/checkpoints/" + trigger_id,
+                                       "the JobManager's log and dashboard say how it ends",
+                                       [&] { ShowProgress(job, /*savepoint=*/false, progress); });
+  progress.Clear();
+  if (!result.ok()) return result.status();
+  return NumberAt(*result, "checkpointId");
 }
 
 Status ClusterClient::WaitForDisposal(const std::string& trigger_id) {
-  return WaitForOperation("/v1/savepoint-disposal/" + trigger_id).status();
+  return WaitForOperation("/v1/savepoint-disposal/" + trigger_id,
+                          "the JobManager's log says how it ends", [] {})
+      .status();
 }
 
 }  // namespace flink::cli

@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/progress_line.h"
 #include "cli/rest_client.h"
 #include "common/base/ids.h"
 #include "common/config/configuration.h"
@@ -36,6 +38,15 @@ struct Accumulator {
   std::string type;
   std::string value;
 };
+
+/// How far a snapshot is that is being taken.
+struct SnapshotProgress {
+  int64_t subtasks = 0;
+  int64_t acknowledged = 0;
+  int64_t bytes = 0;  ///< State of the subtasks that have acknowledged.
+};
+/// "3 of 8 subtasks acknowledged, 1.4 MB".
+std::string ToString(const SnapshotProgress& progress);
 
 enum class SavepointFormat { kCanonical, kNative };
 /// "CANONICAL" or "NATIVE".
@@ -67,9 +78,17 @@ class ClusterClient {
   StatusOr<std::string> TriggerCheckpoint(const JobId& job, bool full);
   StatusOr<std::string> TriggerDisposal(const std::string& path);
 
+  /// Where the savepoint of TriggerSavepoint or TriggerStop lies; nothing while it is in progress.
+  StatusOr<std::optional<std::string>> PollSavepoint(const JobId& job,
+                                                     const std::string& trigger_id);
+  /// The newest savepoint (or else checkpoint) of the job that is being taken.
+  StatusOr<std::optional<SnapshotProgress>> Progress(const JobId& job, bool savepoint);
+
   /// Wait at most client.timeout. Savepoint: where it lies; checkpoint: its id.
-  StatusOr<std::string> WaitForSavepoint(const JobId& job, const std::string& trigger_id);
-  StatusOr<int64_t> WaitForCheckpoint(const JobId& job, const std::string& trigger_id);
+  StatusOr<std::string> WaitForSavepoint(const JobId& job, const std::string& trigger_id,
+                                         ProgressLine& progress);
+  StatusOr<int64_t> WaitForCheckpoint(const JobId& job, const std::string& trigger_id,
+                                      ProgressLine& progress);
   Status WaitForDisposal(const std::string& trigger_id);
 
   std::string address() const { return rest_->address(); }
@@ -78,8 +97,13 @@ class ClusterClient {
   ClusterClient(std::unique_ptr<RestClient> rest, std::chrono::milliseconds timeout)
       : rest_(std::move(rest)), timeout_(timeout) {}
 
-  /// Polls until the operation is completed; returns its result, or its failure as an error.
-  StatusOr<nlohmann::json> WaitForOperation(const std::string& path);
+  /// The result of the operation, or its failure as an error; nothing while it is in progress.
+  StatusOr<std::optional<nlohmann::json>> PollOperation(const std::string& path);
+  /// Polls until the operation is completed, and calls `meanwhile` before each pause. `hint` says
+  /// how to learn the result of one that takes longer than client.timeout.
+  StatusOr<nlohmann::json> WaitForOperation(const std::string& path, const std::string& hint,
+                                            const std::function<void()>& meanwhile);
+  void ShowProgress(const JobId& job, bool savepoint, ProgressLine& progress);
 
   std::unique_ptr<RestClient> rest_;
   const std::chrono::milliseconds timeout_;

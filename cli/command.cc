@@ -6,6 +6,7 @@
 namespace flink::cli {
 namespace {
 constexpr char kUsageUrl[] = "flink.cli/usage";
+constexpr char kExitUrl[] = "flink.cli/exit";
 }  // namespace
 
 Status UsageError(std::string_view text) {
@@ -15,6 +16,18 @@ Status UsageError(std::string_view text) {
 }
 
 bool IsUsageError(const Status& status) { return status.GetPayload(kUsageUrl).has_value(); }
+
+Status ExitWith(int code) {
+  Status status = MakeStatus(absl::StatusCode::kUnknown, "exit code {}", code);
+  status.SetPayload(kExitUrl, absl::Cord(std::to_string(code)));
+  return status;
+}
+
+std::optional<int> ExitCode(const Status& status) {
+  const auto payload = status.GetPayload(kExitUrl);
+  if (!payload.has_value()) return std::nullopt;
+  return std::stoi(std::string(*payload));
+}
 
 StatusOr<JobId> ParseJobId(const std::string& text) {
   StatusOr<JobId> id = JobId::FromHex(text);

@@ -23,6 +23,7 @@ struct CommandContext {
   const Configuration& dynamic;  ///< -D only.
   std::ostream& out;
   std::ostream& err;
+  bool on_terminal = false;  ///< A person watches both streams.
 };
 
 /// Each verb prints its progress and returns what went wrong. A usage error is one that the help of
@@ -42,6 +43,10 @@ Status Fsck(const CommandContext& context);
 
 Status UsageError(std::string_view text);
 bool IsUsageError(const Status& status);
+
+/// Ends the command with this exit code (not 0) and says nothing more.
+Status ExitWith(int code);
+std::optional<int> ExitCode(const Status& status);
 
 /// A usage error unless `text` is 32 hexadecimal digits.
 StatusOr<JobId> ParseJobId(const std::string& text);

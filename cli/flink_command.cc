@@ -41,6 +41,7 @@ std::string OneLine(std::string text) {
 int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& err) {
   out.flush();
   if (status.ok()) return 0;
+  if (const auto code = ExitCode(status)) return *code;
   if (IsUsageError(status)) {
     out << Message(status) << "\n\nUse the help option (-h or --help) to get help on the command."
         << std::endl;
@@ -55,6 +56,13 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
   err << text << std::endl;
   if (verbose) err << Details(status) << std::endl;
   return kFailed;
+}
+
+Status NoYarn(std::string_view typed) {
+  return FailedPrecondition(
+      "YARN is not there yet ({}): start a cluster with bin/start-cluster.sh and name it with -m "
+      "host:port.",
+      typed);
 }
 
 /// -m host:port, which means the same host for REST and RPC.
@@ -76,13 +84,16 @@ Status ApplyJobManagerAddress(const std::string& address, Configuration* config)
 Status CheckTarget(const CommandLine& line) {
   for (const char* key : {"t", "e"}) {
     const auto target = line.Value(key);
-    if (target.has_value() && *target != "remote") {
-      return FailedPrecondition(
-          "The deployment target \"{}\" is not available: use -t remote (the default), a cluster "
-          "started by bin/start-cluster.sh.",
-          *target);
-    }
+    if (!target.has_value() || *target == "remote") continue;
+    if (target->starts_with("yarn")) return NoYarn("-t " + *target);
+    return FailedPrecondition(
+        "The deployment target \"{}\" is not there yet: use -t remote (the default), a cluster "
+        "started by bin/start-cluster.sh.",
+        *target);
   }
+  if (line.Has("yd")) return NoYarn("-yd");
+  if (const auto application = line.Value("yid")) return NoYarn("-yid " + *application);
+  if (line.Value("m") == "yarn-cluster") return NoYarn("-m yarn-cluster");
   return OkStatus();
 }
 
@@ -92,12 +103,13 @@ Status ApplyOptions(const CommandLine& line, Configuration* config, Configuratio
     RETURN_IF_ERROR(dynamic->ApplyDynamicProperty(property));
     RETURN_IF_ERROR(config->ApplyDynamicProperty(property));
   }
+  if (const auto name = line.Value("z")) config->Set("high-availability.cluster-id", *name);
   if (const auto address = line.Value("m")) return ApplyJobManagerAddress(*address, config);
   return OkStatus();
 }
 
 int Execute(const VerbDescription& verb, const std::vector<std::string>& tokens,
-            const std::string& conf_dir, std::ostream& out, std::ostream& err) {
+            const std::string& conf_dir, std::ostream& out, std::ostream& err, bool on_terminal) {
   const std::vector<OptionSpec> specs = AcceptedOptions(verb);
   const auto line = CommandLine::Parse(specs, tokens, verb.scope);
   if (!line.ok()) return Report(UsageError(Message(line.status())), false, out, err);
@@ -114,14 +126,14 @@ int Execute(const VerbDescription& verb, const std::vector<std::string>& tokens,
   const bool verbose = line->Has("v");
   const Status applied = ApplyOptions(*line, &*config, &dynamic);
   if (!applied.ok()) return Report(applied, verbose, out, err);
-  const CommandContext context{*line, *config, dynamic, out, err};
+  const CommandContext context{*line, *config, dynamic, out, err, on_terminal};
   return Report(FindAction(verb.name)(context), verbose, out, err);
 }
 
 }  // namespace
 
 int FlinkMain(const std::vector<std::string>& arguments, const std::string& conf_dir,
-              std::ostream& out, std::ostream& err) {
+              std::ostream& out, std::ostream& err, bool on_terminal) {
   if (arguments.empty()) {
     out << FullHelp() << "Please specify an action." << std::endl;
     return kFailed;
@@ -148,7 +160,8 @@ int FlinkMain(const std::vector<std::string>& arguments, const std::string& conf
         << "Specify the help option (-h or --help) to get help on the command." << std::endl;
     return kFailed;
   }
-  return Execute(*verb, {arguments.begin() + words, arguments.end()}, conf_dir, out, err);
+  return Execute(*verb, {arguments.begin() + words, arguments.end()}, conf_dir, out, err,
+                 on_terminal);
 }
 
 }  // namespace flink::cli

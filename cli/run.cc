@@ -9,6 +9,7 @@
 #include "cli/packaged_program.h"
 #include "cli/pause.h"
 #include "common/config/options.h"
+#include "common/config/options_without_effect.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "proto/conversion/job_graph_proto.h"
@@ -186,6 +187,9 @@ Status Run(const CommandContext& context) {
   if (!program.has_job()) return OkStatus();
   if (context.line.Has("dry-run")) return DryRun(context, program, restore);
   WarnOfMissingUids(program.stream_graph, context.err);
+  for (const std::string& warning : WarningsOfNoEffect(context.dynamic)) {
+    context.err << "WARNING: " << warning << std::endl;
+  }
   ASSIGN_OR_RETURN(std::string library, io::ReadFile(program.library_path));
   ASSIGN_OR_RETURN(const pb::graph::v1::JobGraph submission,
                    MakeSubmission(context, program, library, std::move(restore)));

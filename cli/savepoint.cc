@@ -31,13 +31,42 @@ Status TriggerDetached(const CommandContext& context, ClusterClient* client, con
   return OkStatus();
 }
 
+/// One question, answered by the exit code, too.
+Status ShowStatus(const CommandContext& context, const std::string& trigger_id) {
+  constexpr int kInProgress = 2;
+  if (context.line.arguments().empty()) {
+    return UsageError(
+        "Missing JobID. Specify the trigger id and the Job ID: savepoint --status "
+        "<triggerId> <Job ID>.");
+  }
+  ASSIGN_OR_RETURN(const JobId job, ParseJobId(context.line.arguments().front()));
+  ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
+  const auto location = client->PollSavepoint(job, trigger_id);
+  if (location.status().code() == absl::StatusCode::kNotFound) return location.status();
+  if (!location.ok()) return Failed("Savepoint failed.", location.status());
+  if (location->has_value()) {
+    context.out << "Savepoint completed. Path: " << **location << "\n";
+    return OkStatus();
+  }
+  const auto progress = client->Progress(job, /*savepoint=*/true);
+  context.out << "Savepoint in progress"
+              << (progress.ok() && progress->has_value() ? ": " + ToString(**progress) : "")
+              << ".\n";
+  return ExitWith(kInProgress);
+}
+
 }  // namespace
 
 Status Savepoint(const CommandContext& context) {
   const CommandLine& line = context.line;
   if (const auto path = line.Value("d")) return Dispose(context, *path);
-  ASSIGN_OR_RETURN(const SavepointFormat format, ParseSavepointFormat(line));
+  if (const auto trigger_id = line.Value("status")) return ShowStatus(context, *trigger_id);
   const std::vector<std::string>& arguments = line.arguments();
+  if (!arguments.empty() && arguments[0] == "dispose") {
+    if (arguments.size() >= 2) return Dispose(context, arguments[1]);
+    return UsageError("Missing path. Specify the savepoint: savepoint dispose <path>.");
+  }
+  ASSIGN_OR_RETURN(const SavepointFormat format, ParseSavepointFormat(line));
   if (arguments.empty()) {
     return UsageError("Missing JobID. Specify a Job ID to trigger a savepoint.");
   }
@@ -56,7 +85,8 @@ Status Savepoint(const CommandContext& context) {
   const std::string failure = "Failed to trigger a savepoint for the job " + id + ".";
   const auto trigger = client->TriggerSavepoint(job, directory, format, /*cancel_job=*/false);
   if (!trigger.ok()) return Failed(failure, trigger.status());
-  const auto location = client->WaitForSavepoint(job, *trigger);
+  ProgressLine progress(context.err, context.on_terminal);
+  const auto location = client->WaitForSavepoint(job, *trigger, progress);
   if (!location.ok()) return Failed(failure, location.status());
   out << "Savepoint completed. Path: " << *location
       << "\nYou can resume your program from this savepoint with the run command.\n";

@@ -29,7 +29,8 @@ Status Stop(const CommandContext& context) {
         << "\n";
     return OkStatus();
   }
-  const auto location = client->WaitForSavepoint(job, *trigger);
+  ProgressLine progress(context.err, context.on_terminal);
+  const auto location = client->WaitForSavepoint(job, *trigger, progress);
   if (!location.ok()) return Failed(failure, location.status());
   out << "Savepoint completed. Path: " << *location << "\n";
   return OkStatus();

@@ -55,6 +55,7 @@ std::vector<OptionSpec> RunOptions() {
        "With --dry-run: match the program with the latest checkpoint of this running job."},
       {"", "json", "", "With --dry-run: print JSON instead of a table."},
       {"j", "jarfile", "file", "", false, true},
+      {"yd", "yarndetached", "", "", false, true},
   };
 }
 
@@ -70,8 +71,12 @@ std::vector<OptionSpec> InfoOptions() {
 std::vector<OptionSpec> SavepointOptions() {
   return {
       {"d", "dispose", "arg", "Path of savepoint to dispose."},
-      {"detached", "", "", kDetachedHelp},
+      {"detached", "detached", "", kDetachedHelp},
       {"j", "jarfile", "file", "Accepted for compatibility; disposal needs no job library."},
+      {"status", "status", "triggerId",
+       "Says how the savepoint or stop with this trigger id is doing and returns at once. Exit "
+       "code "
+       "0: completed, 1: failed, 2: in progress."},
       {"type", "type", "arg", kTypeHelp},
   };
 }
@@ -130,7 +135,7 @@ std::vector<OptionSpec> StopOptions() {
   return {
       {"d", "drain", "",
        "Send MAX_WATERMARK before taking the savepoint and stopping the pipeline."},
-      {"detached", "", "", kDetachedHelp},
+      {"detached", "detached", "", kDetachedHelp},
       {"p", "savepointPath", "savepointPath",
        "Path to the savepoint (for example /data/flink/savepoint-1537). If no directory is "
        "specified, "
@@ -180,6 +185,7 @@ const std::vector<OptionSpec>& DefaultModeOptions() {
        "This option is respected only if the high-availability configuration is NONE."},
       {"z", "zookeeperNamespace", "arg",
        "Namespace to create the Zookeeper sub-paths for high availability mode"},
+      {"yid", "yarnapplicationId", "arg", "", false, true},
   };
   return options;
 }
@@ -257,7 +263,7 @@ const std::vector<VerbDescription>& Verbs() {
        "[OPTIONS] <Job ID>", StopOptions()},
       {"cancel", "cancels a running program", "[OPTIONS] <Job ID>", CancelOptions()},
       {"savepoint", "triggers savepoints for a running job or disposes existing ones",
-       "[OPTIONS] <Job ID> [<target directory>]", SavepointOptions()},
+       "[OPTIONS] <Job ID> [<target directory>] | dispose <path>", SavepointOptions()},
       {"savepoint list",
        "lists savepoints and checkpoints, newest first",
        "[OPTIONS] [<Job ID>]",

@@ -160,9 +160,11 @@ StatusOr<std::string> ParsePath(std::string_view text) {
     const std::string_view scheme = text.substr(0, colon);
     if (scheme != "file") {
       return InvalidArgument(
-          "\"{}\" has the scheme \"{}\"; supported are local and mounted paths, as \"/dir\" or "
-          "\"file:/dir\"",
-          text, scheme);
+          "Could not find a file system implementation for scheme '{}': remote file systems are "
+          "not "
+          "there yet, use a directory that all processes of the cluster see, as \"/dir\" or "
+          "\"file:/dir\", instead of \"{}\"",
+          scheme, text);
     }
     path = text.substr(colon + 1);
     if (path.substr(0, 2) == "//") {

@@ -8,6 +8,7 @@
 
 #include "common/base/logging.h"
 #include "common/config/options.h"
+#include "common/config/options_without_effect.h"
 #include "common/io/file_lock.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/orphans.h"
@@ -185,6 +186,7 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   ASSIGN_OR_RETURN(SubmittedJob job, SubmittedJob::FromProto(graph));
   Configuration configuration = options_.configuration;
   configuration.Merge(Configuration(job.graph.configuration));
+  LogOptionsWithoutEffect(configuration);
   if (job.restore_path.empty()) {
     job.restore_path = configuration.GetString(options::kRestorePath);
     ASSIGN_OR_RETURN(const bool ignore,
@@ -335,8 +337,10 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
   JobMaster* master = FindRunning(job);
   std::string target = request.target_directory.value_or("");
   if (target.empty()) {
-    target = master != nullptr ? master->options().savepoint_directory
-                               : options_.configuration.GetString(options::kSavepointDirectory);
+    // Also of a job that has ended: its user must hear that, not that something is not configured.
+    const std::shared_ptr<const JobDetails> known = FindJob(job);
+    target = known != nullptr ? known->options.savepoint_directory
+                              : options_.configuration.GetString(options::kSavepointDirectory);
   }
   if (target.empty()) {
     return InvalidArgument("Config key [{}] is not set. Property [{}] must be provided.",

@@ -27,13 +27,33 @@ void SlotPool::Heard(const std::string& task_manager_id, int64_t now_ms) {
   if (found != task_managers_.end()) found->second.last_message_ms = now_ms;
 }
 
+namespace {
+
+/// A sentence that goes on after "The job was not started: ".
+std::string TooFewSlots(int needed, int free, int total) {
+  const char* plural = needed == 1 ? "" : "s";
+  std::string text = fmt::format("it needs {} task slot{}, but ", needed, plural);
+  if (total == 0) {
+    text += "no TaskManager is there. Start one (bin/taskmanager.sh start).";
+    return text;
+  }
+  if (free == 0) {
+    text += fmt::format("none of the cluster's {} is free. ", total);
+  } else {
+    text += fmt::format("only {} of the cluster's {} {} free. Run it with -p {}{}, or ", free,
+                        total, free == 1 ? "is" : "are", free, free == 1 ? "" : " or less");
+  }
+  const char* start = free == 0 ? "Start" : "start";
+  text += fmt::format("{} more TaskManagers (bin/taskmanager.sh start)", start);
+  text += free == total ? "." : ", or cancel another job.";
+  return text;
+}
+
+}  // namespace
+
 StatusOr<std::vector<SlotShare>> SlotPool::Allocate(const JobId& job, int count) {
   if (free() < count) {
-    return ResourceExhausted(
-        "{} task slots are needed, {} are free, {} there are in total. Run the job with a lower "
-        "parallelism (-p), start "
-        "more TaskManagers, or cancel another job.",
-        count, free(), total());
+    return ResourceExhausted("{}", TooFewSlots(count, free(), total()));
   }
   struct Candidate {
     Entry* entry;

@@ -6,6 +6,7 @@
 
 #include "common/base/logging.h"
 #include "common/concurrency/mailbox.h"
+#include "common/config/options_without_effect.h"
 #include "jobmanager/checkpoint/job_store.h"
 #include "jobmanager/dispatcher/dispatcher.h"
 #include "jobmanager/rest/rest_server.h"
@@ -27,6 +28,7 @@ void RunOnMain(MailboxThread& main, Mail work) {
 
 Status Run(const std::vector<std::string>& arguments) {
   ASSIGN_OR_RETURN(const Configuration configuration, LoadServerConfiguration(arguments));
+  LogOptionsWithoutEffect(configuration);
   ASSIGN_OR_RETURN(TaskManagerGatewayOptions gateway_options,
                    TaskManagerGatewayOptions::FromConfiguration(configuration));
   MailboxThread main("jobmanager");

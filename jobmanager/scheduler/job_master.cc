@@ -34,6 +34,15 @@ StatusOr<std::shared_ptr<const CheckpointStorage>> MakeStorage(const SubmittedJo
   return std::make_shared<const CheckpointStorage>(std::move(storage));
 }
 
+/// A job whose savepoints have nowhere to go is better refused than found out at its first stop.
+Status ProbeSavepointDirectory(const std::string& configured, const std::string& job_name) {
+  if (configured.empty()) return OkStatus();
+  return With(PrepareSavepointDirectory(configured),
+              "The job \"{}\" was not started, because savepoints cannot be written to {} (set {} "
+              "to a directory that all processes of the cluster can write)",
+              job_name, configured, options::kSavepointDirectory.key);
+}
+
 SnapshotKind KindOfSnapshot(const SideFile& side, const std::string& directory) {
   if (side.kind == "checkpoint" || side.kind == "final-checkpoint")
     return SnapshotKind::kCheckpoint;
@@ -161,10 +170,12 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
         job_.graph.name, job_.id.ToHex(), options::kCheckpointDirectory.key);
   }
   deps_.io->Submit([main = deps_.main, self = self_, storage = storage_, job = job_,
+                    savepoint_directory = options_.savepoint_directory,
                     periodic_savepoints = options_.checkpointing.periodic_savepoint_directory,
                     done = std::move(done)] {
+    const Status writable = ProbeSavepointDirectory(savepoint_directory, job.graph.name);
     auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
-        PrepareOnPool(*storage, periodic_savepoints, job, job.graph));
+        writable.ok() ? PrepareOnPool(*storage, periodic_savepoints, job, job.graph) : writable);
     main->Post([self, restore, done] {
       if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
     });

@@ -81,8 +81,10 @@ TEST_F(MistakesTest, NoClusterRunning) {
 
 TEST_F(MistakesTest, NoSlotsFree) {
   const CommandResult run = cluster_->Flink({"run", "-d", "-p", "5", TestJob(), "--case", "open"});
-  ExpectRefused(run, "slots");
-  EXPECT_THAT(run.err, HasSubstr("5"));
+  ExpectRefused(
+      run,
+      "it needs 5 task slots, but only 1 of the cluster's 1 is free. Run it with -p 1, or "
+      "start more TaskManagers (bin/taskmanager.sh start).");
 }
 
 TEST_F(MistakesTest, TheJobRefusesItsArguments) {
@@ -101,6 +103,12 @@ TEST_F(MistakesTest, TargetDirectoryNotWritable) {
       cluster_->Flink({"run", "-d", "-Dexecution.checkpointing.dir=file://" + file + "/chk",
                        TestJob(), "--case", "misbehave", "--output", cluster_->File("out")}),
       file + "/chk");
+  // The savepoint directory, though no savepoint has been asked for yet.
+  const CommandResult refused = cluster_->Flink(
+      {"run", "-d", "-Dexecution.checkpointing.savepoint-dir=file://" + file + "/sp", TestJob(),
+       "--case", "misbehave", "--output", cluster_->File("out")});
+  ExpectRefused(refused, "savepoints cannot be written to file://" + file + "/sp");
+  EXPECT_THAT(refused.err, HasSubstr("execution.checkpointing.savepoint-dir"));
   // The target of a savepoint.
   const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--count", "1000000",
                                           "--rate", "100", "--output", cluster_->File("out")});
@@ -111,6 +119,64 @@ TEST_F(MistakesTest, TargetDirectoryNotWritable) {
   EXPECT_EQ(cluster_->JobState(*job), "RUNNING");
   EXPECT_EQ(cluster_->Flink({"cancel", *job}).exit_code, 0);
   EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));
+}
+
+// Recorded of Flink 1.20.
+TEST_F(MistakesTest, MissingArguments) {
+  ExpectUsageError(cluster_->Flink({"savepoint"}),
+                   "Missing JobID. Specify a Job ID to trigger a savepoint.\n");
+  ExpectUsageError(cluster_->Flink({"savepoint", "-d"}), "Missing argument for option: d\n");
+  ExpectUsageError(cluster_->Flink({"savepoint", "dispose"}), "Missing path.");
+  ExpectUsageError(cluster_->Flink({"savepoint", "--status", kNoJob}), "Missing JobID.");
+  ExpectUsageError(cluster_->Flink({"checkpoint"}),
+                   "Missing JobID. Specify a Job ID to manipulate a checkpoint.\n");
+  ExpectUsageError(cluster_->Flink({"stop"}), "Missing JobId\n");
+  ExpectUsageError(cluster_->Flink({"stop", "-p", "/dir"}), "Cannot parse JobID from \"/dir\".");
+  ExpectUsageError(cluster_->Flink({"cancel"}),
+                   "Missing JobID. Specify a JobID to cancel a job.\n");
+  const std::string warning =
+      "DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.\n";
+  ExpectUsageError(cluster_->Flink({"cancel", "-s"}), warning + "Missing JobId\n");
+  ExpectUsageError(cluster_->Flink({"cancel", "-s", "/dir"}),
+                   warning + "Cannot parse JobID from \"/dir\".");
+}
+
+// flink-surface §4.1 no. 1, 2: said at once, whether or not the job is there.
+TEST_F(MistakesTest, NoSavepointDirectoryConfiguredAndNoneGiven) {
+  const auto job = cluster_->RunDetached({TestJob(), "--case", "misbehave", "--count", "1000000",
+                                          "--rate", "100", "--output", cluster_->File("out2")});
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  ASSERT_TRUE(cluster_->WaitForJobState(*job, "RUNNING"));
+  const std::string text =
+      "Config key [execution.checkpointing.savepoint-dir] is not set. Property [target-directory] "
+      "must be provided.";
+  for (const std::string& id : {*job, std::string(kNoJob)}) {
+    ExpectRefused(cluster_->Flink({"savepoint", id}),
+                  "Failed to trigger a savepoint for the job " + id + ": " + text);
+    ExpectRefused(cluster_->Flink({"savepoint", id, "-detached"}),
+                  "Triggering a detached savepoint for the job " + id + " failed: " + text);
+    ExpectRefused(cluster_->Flink({"cancel", "-s", id}),
+                  "Could not cancel job " + id + ": " + text);
+    ExpectRefused(cluster_->Flink({"stop", id}),
+                  "Could not stop with a savepoint job \"" + id +
+                      "\": Config key [execution.checkpointing.savepoint-dir] is not set. Property "
+                      "[targetDirectory] must be provided.");
+  }
+  EXPECT_EQ(cluster_->JobState(*job), "RUNNING");
+  EXPECT_EQ(cluster_->Flink({"cancel", *job}).exit_code, 0);
+  EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED"));
+}
+
+// The directory of its own that the job had: what is missing now is the job.
+TEST_F(MistakesTest, ASavepointOfAJobThatHasFinished) {
+  const auto job = cluster_->RunDetached(
+      {"-Dexecution.checkpointing.savepoint-dir=file://" + cluster_->File("sp"), TestJob(),
+       "--case", "misbehave", "--count", "10", "--output", cluster_->File("out3")});
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED")) << cluster_->Logs();
+  for (const char* verb : {"savepoint", "stop"}) {
+    ExpectRefused(cluster_->Flink({verb, *job}), "Could not find Flink job (" + *job + ")");
+  }
 }
 
 TEST_F(MistakesTest, ASavepointThatIsNotThere) {

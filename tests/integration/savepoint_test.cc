@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/integration/lifecycle_fixture.h"
 #include "tests/integration/word_count_output.h"
@@ -12,8 +13,11 @@ namespace flink::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 using SavepointTest = LifecycleTest;
 
@@ -92,6 +96,74 @@ TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
   ExpectRefused(second, "Failed to dispose the savepoint 'file:" + path + "'");
   EXPECT_THAT(second.err, HasSubstr("Cannot find checkpoint or savepoint file/directory"));
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+}
+
+/// A job whose barriers are slow: records wait before a step that sleeps.
+class SlowBarrierTest : public LifecycleTest {
+ protected:
+  static std::string SlowJob() {
+    const auto job = cluster_->RunDetached(
+        Settings() + Words{"-p", "2", TestJob(), "--case", "slow", "--count", "100000000",
+                           "--bytes", "1000", "--pause-us", "200000", "--name", TestName(),
+                           "--output", Dir("out")});
+    EXPECT_TRUE(job.ok()) << Message(job.status());
+    if (!job.ok()) return "";
+    // Until the step in front of which they wait has something to do.
+    EXPECT_TRUE(WaitFor([&] { return RecordsRead(*job) > 5000; })) << cluster_->Logs();
+    return *job;
+  }
+  static std::string TriggerIn(const std::string& out) {
+    const std::string mark = "triggerId: ";
+    const size_t at = out.find(mark);
+    return at == std::string::npos ? "" : out.substr(at + mark.size(), 32);
+  }
+};
+
+TEST_F(SlowBarrierTest, TheStatusOfATriggerIsTheExitCode) {
+  const std::string job = SlowJob();
+  const auto status = [&](const std::string& trigger) {
+    return cluster_->Flink({"savepoint", "--status", trigger, job});
+  };
+  const CommandResult detached = cluster_->Flink({"savepoint", "-detached", job});
+  ASSERT_EQ(detached.exit_code, 0) << detached.err;
+  const std::string trigger = TriggerIn(detached.out);
+  const CommandResult first = status(trigger);
+  EXPECT_EQ(first.exit_code, 2) << first.out << first.err;
+  EXPECT_THAT(first.out, MatchesRegex("Savepoint in progress: [0-3] of 4 subtasks acknowledged, "
+                                      "[0-9.]+ K?B\\.\n"));
+  CommandResult last;
+  ASSERT_TRUE(
+      WaitFor([&] { return (last = status(trigger)).exit_code != 2; }, std::chrono::seconds(60)));
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_THAT(last.out, StartsWith("Savepoint completed. Path: file:" + Dir("sp") + "/savepoint-"));
+
+  std::ofstream(Dir("file")) << "x";
+  const CommandResult failing = cluster_->Flink({"savepoint", "-detached", job, Dir("file/sp")});
+  ASSERT_EQ(failing.exit_code, 0) << failing.err;
+  ASSERT_TRUE(WaitFor([&] { return (last = status(TriggerIn(failing.out))).exit_code != 2; }));
+  ExpectRefused(last,
+                "Savepoint failed: Failed to create savepoint directory at " + Dir("file/sp"));
+  ExpectRefused(status("0123456789abcdef0123456789abcdef"),
+                "There is no savepoint operation with triggerId=0123456789abcdef0123456789abcdef "
+                "for job " +
+                    job);
+}
+
+TEST_F(SlowBarrierTest, ATerminalShowsHowFarASavepointIsAndAFileDoesNot) {
+  const std::string job = SlowJob();
+  const Words command = {cluster_->home() + "/bin/flink", "savepoint", job};
+  const CommandResult terminal = RunCommand(
+      Words{"python3", "-c",
+            "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"} +
+      command);
+  EXPECT_EQ(terminal.exit_code, 0) << terminal.out << terminal.err;
+  EXPECT_THAT(terminal.out,
+              ContainsRegex("\r\x1b\\[K[0-3] of 4 subtasks acknowledged, [0-9.]+ K?B"));
+  EXPECT_THAT(terminal.out, ContainsRegex("\r\x1b\\[KSavepoint completed\\. Path: file:"));
+  const CommandResult pipe = RunCommand(command);
+  EXPECT_EQ(pipe.exit_code, 0) << pipe.err;
+  EXPECT_THAT(pipe.out + pipe.err, Not(HasSubstr("acknowledged")));
+  EXPECT_EQ(pipe.err, "");
 }
 
 TEST_F(SavepointTest, ADetachedSavepointPrintsItsTrigger) {

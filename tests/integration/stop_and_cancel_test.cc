@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "tests/integration/lifecycle_fixture.h"
@@ -12,9 +14,11 @@
 namespace flink::testing {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -52,6 +56,58 @@ TEST_F(StopAndCancelTest, CancelTwiceIsFineAndAFinishedJobCannotBeCancelled) {
        {Words{"savepoint", *finished, Dir("sp")}, Words{"stop", "-p", Dir("sp"), *finished},
         Words{"checkpoint", *finished}}) {
     ExpectRefused(cluster_->Flink(words), "Could not find Flink job (" + *finished + ")");
+  }
+}
+
+// flink-surface §4.5 no. 74, 77.
+TEST_F(StopAndCancelTest, AFailedSavepointLeavesTheJobRunningAndNothingIsCountedTwice) {
+  const std::string job = RunningJob(Checkpoints("100 ms"), 1000);
+  fs::create_directories(Dir(""));
+  std::ofstream(Dir("file")) << "x";
+  const std::string below = Dir("file/sp");
+  for (const Words& words : {Words{"stop", "-p", below, job}, Words{"cancel", "-s", below, job},
+                             Words{"cancel", job, "-s", below}}) {
+    ExpectRefused(cluster_->Flink(words), "Failed to create savepoint directory at " + below);
+    EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+    const int before = CompletedCheckpoints(job);
+    EXPECT_TRUE(WaitFor([&] { return CompletedCheckpoints(job) > before; })) << cluster_->Logs();
+  }
+  const CommandResult stop = cluster_->Flink({"stop", job});
+  ASSERT_EQ(stop.exit_code, 0) << stop.out << stop.err << cluster_->Logs();
+  RunToTheEnd({"-s", SavepointPathIn(stop.out)}, "rest");
+  EXPECT_EQ(CheckCounts({Dir("out"), Dir("rest")}, kCount), "");
+}
+
+// Recorded of Flink 1.20: any positional argument is the job's id, else the value of -s is.
+TEST_F(StopAndCancelTest, CancelWithSavepointTakesItsDirectoryBeforeOrBehindTheJob) {
+  struct Case {
+    Words words;  ///< JOB and DIRECTORY stand for themselves.
+    std::string format = "CANONICAL";
+  };
+  int number = 0;
+  for (const Case& c : {Case{{"cancel", "JOB", "-s"}}, Case{{"cancel", "JOB", "-s", "DIRECTORY"}},
+                        Case{{"cancel", "-s", "DIRECTORY", "-type", "native", "JOB"}, "NATIVE"}}) {
+    const auto job = cluster_->RunDetached(
+        Settings() + Counting("out" + std::to_string(number++), 2000, 100'000'000));
+    ASSERT_TRUE(job.ok()) << Message(job.status());
+    ASSERT_TRUE(WaitFor([&] { return RecordsRead(*job) > 0; })) << cluster_->Logs();
+    Words words = c.words;
+    std::replace(words.begin(), words.end(), std::string("JOB"), *job);
+    const bool named = std::count(words.begin(), words.end(), "DIRECTORY") == 1;
+    std::replace(words.begin(), words.end(), std::string("DIRECTORY"), Dir("named"));
+    const CommandResult result = cluster_->Flink(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.out,
+                MatchesRegex(Recorded("DEPRECATION WARNING: Cancelling a job with savepoint is "
+                                      "deprecated\\. Use \"stop\" instead\\.\n"
+                                      "Cancelling job JOB with ",
+                                      *job) +
+                             c.format + " savepoint to " +
+                             (named ? Dir("named") : "default savepoint directory") +
+                             Recorded("\\.\nCancelled job JOB\\. Savepoint stored in file:", *job) +
+                             (named ? Dir("named") : Dir("sp")) + "/savepoint-" +
+                             job->substr(0, 6) + "-[0-9a-f]+\\.\n"));
+    EXPECT_TRUE(cluster_->WaitForJobState(*job, "CANCELED")) << cluster_->Logs();
   }
 }
 

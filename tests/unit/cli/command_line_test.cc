@@ -60,8 +60,18 @@ TEST(CommandLineTest, OtherVerbsTakeOptionsBehindArguments) {
   EXPECT_THAT(line->arguments(), ElementsAre("id", "/dir"));
 }
 
-TEST(CommandLineTest, ANameWithoutLongFormIsUnknownWithTwoDashes) {
-  EXPECT_EQ(Error("savepoint", {"id", "--detached"}), "Unrecognized option: --detached");
+TEST(CommandLineTest, DetachedTakesOneDashAsInFlinkOrTwo) {
+  for (const char* verb : {"savepoint", "stop"}) {
+    for (const char* option : {"-detached", "--detached"}) {
+      const auto line = Parse(verb, {"id", option});
+      ASSERT_TRUE(line.ok()) << Message(line.status());
+      EXPECT_TRUE(line->Has("detached")) << verb << option;
+      EXPECT_FALSE(line->Has("d")) << verb << option;
+    }
+  }
+}
+
+TEST(CommandLineTest, AnUnknownOptionIsNamed) {
   EXPECT_EQ(Error("list", {"--foo"}), "Unrecognized option: --foo");
 }
 

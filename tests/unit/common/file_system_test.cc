@@ -46,7 +46,7 @@ TEST(ParsePath, TakesRelativePathsFromTheWorkingDirectory) {
 TEST(ParsePath, NamesASchemeItDoesNotKnow) {
   const auto path = ParsePath("hdfs://namenode/x");
   ASSERT_FALSE(path.ok());
-  EXPECT_NE(Message(path.status()).find("\"hdfs\""), std::string::npos);
+  EXPECT_NE(Message(path.status()).find("scheme 'hdfs'"), std::string::npos);
   EXPECT_NE(Message(path.status()).find("file:/dir"), std::string::npos);
   EXPECT_FALSE(ParsePath("").ok());
   EXPECT_FALSE(ParsePath("file://host/x").ok());

@@ -53,13 +53,17 @@ TEST(CheckpointRequestsTest, SavepointsWorkWithoutPeriodicCheckpoints) {
   EXPECT_TRUE(h.Get<checkpoint::CompleteRequest>()[0].ok);
 }
 
-// flink-surface §4.1 no. 10
+// flink-surface §4.1 no. 10, §4.5 no. 76
 TEST(CheckpointRequestsTest, RequestsOfAJobThatIsNotRunningFail) {
   H h;
-  h.Savepoint(1);
-  ASSERT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
-  EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-            "Not all required tasks are currently running.");
+  for (const SnapshotKind kind : {SnapshotKind::kSavepoint, SnapshotKind::kStopSuspend,
+                                  SnapshotKind::kStopDrain, SnapshotKind::kCancelSavepoint}) {
+    h.Savepoint(1, kind);
+    ASSERT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
+    EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
+              "Not all required tasks are currently running.");
+  }
+  EXPECT_TRUE(h.All<checkpoint::CancelJob>().empty());
   h.Run();
   h.Send(checkpoint::JobLeftRunning{});
   h.Manual(2);

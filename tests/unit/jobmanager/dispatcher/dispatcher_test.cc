@@ -196,8 +196,10 @@ TEST_F(DispatcherTest, FinishedJobCannotBeCancelled) {
 TEST_F(DispatcherTest, TooFewSlotsAreOneReadableSentence) {
   const Json refused = Submit(TestGraph(9), 500);
   ASSERT_EQ(refused.size(), 1u);
-  EXPECT_THAT(refused["errors"][0].get<std::string>(),
-              HasSubstr("9 task slots are needed, 4 are free"));
+  EXPECT_THAT(
+      refused["errors"][0].get<std::string>(),
+      HasSubstr("it needs 9 task slots, but only 4 of the cluster's 4 are free. Run it with -p 4 "
+                "or less, or start more TaskManagers (bin/taskmanager.sh start)."));
   EXPECT_EQ(Get(JobPath() + "/status")["status"], "FAILED");
 }
 
@@ -247,6 +249,22 @@ TEST_F(DispatcherTest, ErrorsAreFlinks) {
               HasSubstr("There is no savepoint operation with triggerId="));
 }
 
+// flink-surface §4.1 no. 1, 2, 3, 7. The texts of no. 4 and 5 lie behind this refusal.
+TEST_F(DispatcherTest, WithoutAnyDirectoryASavepointIsRefusedAtOnce) {
+  pb::graph::v1::JobGraph graph = TestGraph(1);
+  (*graph.mutable_configuration())["state.savepoints.dir"] = "";
+  Submit(graph);
+  Await("RUNNING");
+  EXPECT_THAT(Post(JobPath() + "/savepoints", "{}", 400)["errors"][0].get<std::string>(),
+              HasSubstr("Config key [execution.checkpointing.savepoint-dir] is not set. Property "
+                        "[target-directory] must be provided."));
+  EXPECT_THAT(Post(JobPath() + "/stop", "{}", 400)["errors"][0].get<std::string>(),
+              HasSubstr("Config key [execution.checkpointing.savepoint-dir] is not set. Property "
+                        "[targetDirectory] must be provided."));
+  EXPECT_EQ(Get(JobPath() + "/status")["status"], "RUNNING");
+}
+
+// flink-surface §4.1 no. 8.
 TEST_F(DispatcherTest, SameTriggerIdStartsOneSavepoint) {
   Submit(TestGraph(1));
   Await("RUNNING");
@@ -273,6 +291,7 @@ TEST_F(DispatcherTest, ASavepointIsCanonicalUnlessTheRequestSaysNative) {
   }
 }
 
+// flink-surface §4.5 no. 72.
 TEST_F(DispatcherTest, StopFinishesTheJob) {
   Submit(TestGraph(1));
   Await("RUNNING");

@@ -11,7 +11,9 @@
 namespace flink::jobmanager {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 namespace pbc = pb::cluster::v1;
 
 constexpr auto kPatience = std::chrono::seconds(30);
@@ -144,7 +146,7 @@ TEST_F(JobMasterTest, SpreadsSlotsOverTaskManagers) {
 TEST_F(JobMasterTest, TooFewSlotsRefuseTheSubmission) {
   const Status refused = Start(5);
   EXPECT_THAT(Message(refused),
-              HasSubstr("5 task slots are needed, 4 are free, 4 there are in total"));
+              HasSubstr("it needs 5 task slots, but only 4 of the cluster's 4 are free"));
   EXPECT_EQ(master_->status(), JobStatus::kFailed);
   UntilEnded();
   EXPECT_TRUE(cluster_.started.empty());
@@ -317,6 +319,7 @@ TEST_F(JobMasterTest, CheckpointsOfACancelledJobGoByDefault) {
   EXPECT_FALSE(io::Exists(JobDirectory()));
 }
 
+// flink-surface §4.5 no. 72.
 TEST_F(JobMasterTest, StopIsAnsweredWhenTheJobHasFinished) {
   ASSERT_TRUE(Start(2).ok());
   UntilStatus(JobStatus::kRunning);
@@ -327,6 +330,7 @@ TEST_F(JobMasterTest, StopIsAnsweredWhenTheJobHasFinished) {
   EXPECT_TRUE(snapshot::LoadSnapshot(path).ok()) << "savepoints belong to the user";
 }
 
+// flink-surface §4.5 no. 77.
 TEST_F(JobMasterTest, CancelWithSavepointCancels) {
   ASSERT_TRUE(Start(2).ok());
   UntilStatus(JobStatus::kRunning);
@@ -383,7 +387,7 @@ TEST_F(JobMasterTest, CancelWhileInitializingEndsTheJobBeforeItRuns) {
   EXPECT_TRUE(cluster_.started.empty());
 }
 
-// flink-surface §4.5 no. 75
+// flink-surface §4.5 no. 75.
 TEST_F(JobMasterTest, StopThatDoesNotFinishFailsTheJobAndSaysWhereTheSavepointIs) {
   ASSERT_TRUE(Start(2).ok());
   UntilStatus(JobStatus::kRunning);
@@ -395,7 +399,12 @@ TEST_F(JobMasterTest, StopThatDoesNotFinishFailsTheJobAndSaysWhereTheSavepointIs
   Until([&] { return !cluster_.completed.empty(); });
   cluster_.Exit("tm1", 11, "segmentation fault");
   Until([&] { return answer.has_value(); });
-  EXPECT_THAT(Message(answer->status()), HasSubstr("A savepoint has been created at: file:/"));
+  EXPECT_THAT(Message(answer->status()),
+              AllOf(StartsWith("A savepoint has been created at: file:/"),
+                    HasSubstr(", but the corresponding job " + master_->id().ToHex() +
+                              " failed during stopping. The savepoint is consistent, but might "
+                              "have uncommitted transactions. If you want to commit the "
+                              "transaction please restart a job from this savepoint.")));
   // An earlier checkpoint would have the sinks write what they committed at the savepoint again.
   UntilStatus(JobStatus::kFailed);
   EXPECT_THAT(master_->Details().failure->message,
