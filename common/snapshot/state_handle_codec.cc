@@ -401,7 +401,7 @@ StatusOr<ChannelStateHandle> ReadChannel(JavaReader& reader, int32_t version, bo
   }
   ASSIGN_OR_RETURN(handle.subtask, reader.ReadI32("subtask of a channel"));
   if (tag >= 3) {
-    ASSIGN_OR_RETURN(handle.size, reader.ReadI64("size of channel state"));
+    ASSIGN_OR_RETURN(handle.size, ReadSize(reader, "size of channel state"));
     ASSIGN_OR_RETURN(handle.stream, ReadStreamHandle(reader));
     ASSIGN_OR_RETURN(const std::string_view packed, reader.ReadSizedBytes("channel offsets"));
     handle.merged_offsets = std::string(packed);
@@ -410,7 +410,7 @@ StatusOr<ChannelStateHandle> ReadChannel(JavaReader& reader, int32_t version, bo
   ASSIGN_OR_RETURN(handle.gate_or_partition, reader.ReadI32("gate or partition of a channel"));
   ASSIGN_OR_RETURN(handle.channel, reader.ReadI32("index of a channel"));
   ASSIGN_OR_RETURN(handle.offsets, ReadOffsets(reader));
-  ASSIGN_OR_RETURN(handle.size, reader.ReadI64("size of channel state"));
+  ASSIGN_OR_RETURN(handle.size, ReadSize(reader, "size of channel state"));
   ASSIGN_OR_RETURN(handle.stream, ReadStreamHandle(reader));
   return handle;
 }
