@@ -284,8 +284,8 @@ StatusOr<SnapshotLocation> Locate(std::string_view pointer) {
     }
     return InvalidArgument(
         "Checkpoint/savepoint path '{}' is not a valid file URI. Either the pointer path is "
-        "invalid, or the checkpoint was created by a different state backend: {}",
-        pointer, Message(parsed.status()));
+        "invalid, or the checkpoint was created by a different state backend.",
+        pointer);
   }
   // An answer that is no "not found" is told as it is: a directory may be there and not readable.
   const Status there = io::FileSize(*parsed).status();

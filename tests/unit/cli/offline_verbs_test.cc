@@ -182,7 +182,8 @@ TEST_F(OfflineVerbsTest, InspectRefusesWhatIsNoSnapshot) {
   EXPECT_EQ(Flink({"savepoint", "inspect", In("conf/config.yaml")}), 1);
   EXPECT_THAT(err_.str(), HasSubstr(In("conf/config.yaml")));
   EXPECT_EQ(Flink({"savepoint", "inspect", "hdfs://x/y"}), 1);
-  EXPECT_THAT(err_.str(), HasSubstr("'hdfs://x/y' is not a valid file URI"));
+  EXPECT_THAT(err_.str(),
+              HasSubstr("Cannot access file system for checkpoint/savepoint path 'hdfs://x/y'"));
 }
 
 TEST_F(OfflineVerbsTest, FsckListsThenDeletesThenIsClean) {

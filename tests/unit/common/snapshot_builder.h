@@ -58,10 +58,10 @@ inline void WriteTestSnapshot(const TestSnapshot& snapshot) {
   if (!snapshot.job.empty()) {
     WriteTestFile(
         io::JoinPath(snapshot.directory, kSideFileName),
-        fmt::format(R"({{"kind":"{}","trigger_timestamp_ms":{},"job_id":"{}","job_name":"Words",)"
-                    R"("operators":[{{"id":"{}","uid":"count","name":"Counter"}}]}})",
-                    snapshot.kind, snapshot.time_ms, snapshot.job,
-                    OperatorIdFromUid("count").ToHex()));
+        fmt::format(
+            R"({{"format_version":1,"checksum":"xxh3-64","files":{{}},"kind":"{}","trigger_timestamp_ms":{},"job_id":"{}","job_name":"Words",)"
+            R"("operators":[{{"id":"{}","uid":"count","name":"Counter"}}]}})",
+            snapshot.kind, snapshot.time_ms, snapshot.job, OperatorIdFromUid("count").ToHex()));
   }
   WriteTestFile(io::JoinPath(snapshot.directory, kMetadataFileName), *bytes);
 }

@@ -344,6 +344,7 @@ TEST_F(KeyedStateBackendTest, RestoredInstanceTakesOverFilesOfItsCheckpoint) {
     Fill(table, kAll, 50'000, 1);
     first = Take(*backend, request).value();
   }
+  ListFiles(first, request);
   auto backend = Open(kAll, {Input(first, request)});
   Table table(*backend, "sum");
   const auto second = Take(*backend, Checkpoint(2)).value();
