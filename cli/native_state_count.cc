@@ -30,6 +30,7 @@ StatusOr<std::string> OutputOf(const std::string& program, std::vector<std::stri
   posix_spawn_file_actions_addclose(&actions, ends[1]);
   arguments.insert(arguments.begin(), program);
   std::vector<char*> words;
+  words.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);
   pid_t child = 0;

@@ -79,7 +79,7 @@ class Disposer {
 }  // namespace
 
 std::string TypeOf(const SnapshotSummary& summary) {
-  const std::string what = summary.IsSavepoint() ? "savepoint" : "checkpoint";
+  std::string what = summary.IsSavepoint() ? "savepoint" : "checkpoint";
   // All checkpoints are native.
   if (summary.format.empty() || !summary.IsSavepoint()) return what;
   return summary.format + " " + what;

@@ -107,6 +107,12 @@ class Finder {
       has_snapshots = has_snapshots || io::Exists(io::JoinPath(path, kMetadataFileName));
       if (depth < kMaxDepth) Visit(path, depth + 1);
     }
+    VisitShared(directory, entries, has_snapshots, depth);
+  }
+
+  /// The directories of `directory` whose files belong to several snapshots.
+  void VisitShared(const std::string& directory, const std::vector<io::DirectoryEntry>& entries,
+                   bool has_snapshots, int depth) {
     for (const io::DirectoryEntry& entry : entries) {
       if (!entry.is_directory) continue;
       const std::string path = io::JoinPath(directory, entry.name);

@@ -7,8 +7,7 @@
 namespace flink::snapshot {
 namespace {
 
-// Chunks of the snappy framing format.
-constexpr uint8_t kCompressedChunk = 0x00;
+// Chunks of the snappy framing format; compressed ones are of the kind 0.
 constexpr uint8_t kPlainChunk = 0x01;
 constexpr uint8_t kFirstSkippableChunk = 0x80;
 /// A masked CRC in front of the data of a chunk; Flink does not check it either.

@@ -103,12 +103,7 @@ void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::Meta
   }
   if (!IsSavepoint(kind) || IsStop(kind)) {
     Emit(checkpoint::NotifyComplete{id, kind});
-    std::vector<CheckpointId> subsumed;
-    for (const auto& [other, attempt] : pending_) {
-      if (other < id && !attempt.request.forced) subsumed.push_back(other);
-    }
-    for (const CheckpointId other : subsumed)
-      Abort(other, Cause{Reason::kCheckpointSubsumed, "", {}});
+    AbortSubsumed(id);
   }
   if (kind == SnapshotKind::kCheckpoint && options_.after_tasks_finish) {
     for (const SubtaskRef& subtask : pending.end_of_data) {
@@ -127,6 +122,16 @@ void CheckpointCoordinator::Complete(PendingCheckpoint pending, checkpoint::Meta
   }
   if (kind == SnapshotKind::kCancelSavepoint) Emit(checkpoint::CancelJob{});
   if (IsTerminating(kind) || kind == SnapshotKind::kFinalCheckpoint) EnterDone();
+}
+
+void CheckpointCoordinator::AbortSubsumed(CheckpointId id) {
+  std::vector<CheckpointId> subsumed;
+  for (const auto& [other, attempt] : pending_) {
+    if (other < id && !attempt.request.forced) subsumed.push_back(other);
+  }
+  for (const CheckpointId other : subsumed) {
+    Abort(other, Cause{Reason::kCheckpointSubsumed, "", {}});
+  }
 }
 
 void CheckpointCoordinator::FinishSubtasks() {

@@ -159,6 +159,8 @@ class CheckpointCoordinator {
   checkpoint::TriggerOptions TriggerOptionsOf(const PendingCheckpoint& pending) const;
   void PersistWhenAcked(PendingCheckpoint& pending);
   void Complete(PendingCheckpoint pending, checkpoint::MetadataPersisted& e);
+  /// What is pending before `id`, which has completed, and was not forced.
+  void AbortSubsumed(CheckpointId id);
   void AddToStore(CompletedCheckpoint checkpoint);
   void RetainPeriodicSavepoint(const PendingCheckpoint& pending);
   void Discard(const CompletedCheckpoint& checkpoint);
