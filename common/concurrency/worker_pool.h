@@ -18,7 +18,9 @@ namespace flink {
 /// time.
 class WorkerPool {
  public:
-  WorkerPool(const std::string& name, int threads);
+  /// `niceness` as nice(1) has it, from 0 to 19: how much the threads stand back behind the rest of
+  /// the process.
+  WorkerPool(const std::string& name, int threads, int niceness = 0);
   /// Same as Shutdown.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;

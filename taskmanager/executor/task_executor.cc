@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kMetricsInterval{1000};
 constexpr uint64_t kLeastKeyedMemory = 1 << 20;
+/// A job that uses all cores keeps more than four fifths of them while a savepoint is written.
+constexpr int kBackgroundNiceness = 9;
 
 bool IsTerminal(const std::string& state) {
   return state == "FINISHED" || state == "CANCELED" || state == "FAILED";
@@ -66,7 +68,9 @@ void TaskExecutor::Shutdown() {
   if (network_ != nullptr) network_->Finish();
   tasks_.clear();
   network_.reset();
-  if (io_pool_ != nullptr) io_pool_->Shutdown();
+  for (WorkerPool* pool : {flush_pool_.get(), io_pool_.get(), background_pool_.get()}) {
+    if (pool != nullptr) pool->Shutdown();
+  }
   channel_->Flush();
 }
 
@@ -123,11 +127,13 @@ Status TaskExecutor::MakeEnvironment() {
   const Configuration config(std::map<std::string, std::string>(settings_.configuration().begin(),
                                                                 settings_.configuration().end()));
   ASSIGN_OR_RETURN(const JobId job_id, FromWire<JobId>(settings_.job_id()));
-  ASSIGN_OR_RETURN(const int64_t threads, config.GetInt(options::kRocksDbTransferThreads));
+  ASSIGN_OR_RETURN(const int64_t transfer_threads, config.GetInt(options::kRocksDbTransferThreads));
+  const int threads = static_cast<int>(std::max<int64_t>(transfer_threads, 1));
   ASSIGN_OR_RETURN(environment_.inline_threshold_bytes,
                    config.GetMemorySize(options::kDataInlineThreshold));
-  io_pool_ =
-      std::make_unique<WorkerPool>("snapshot-io", static_cast<int>(std::max<int64_t>(threads, 1)));
+  io_pool_ = std::make_unique<WorkerPool>("snapshot-io", threads);
+  flush_pool_ = std::make_unique<WorkerPool>("state-flush", threads);
+  background_pool_ = std::make_unique<WorkerPool>("savepoint-io", threads, kBackgroundNiceness);
   environment_.job_id = job_id.ToHex();
   environment_.job_name = settings_.job_name();
   environment_.attempt = settings_.attempt();
@@ -136,6 +142,8 @@ Status TaskExecutor::MakeEnvironment() {
   environment_.state_backend = config.GetString(options::kStateBackendType);
   environment_.exactly_once = config.GetString(options::kCheckpointingMode) != "AT_LEAST_ONCE";
   environment_.io_pool = io_pool_.get();
+  environment_.flush_pool = flush_pool_.get();
+  environment_.background_pool = background_pool_.get();
   environment_.report = [this](pb::ExecutorMessage message) {
     control_.Post([this, message = std::move(message)]() mutable { OnReport(std::move(message)); });
   };

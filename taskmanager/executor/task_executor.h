@@ -87,6 +87,8 @@ class TaskExecutor {
   std::shared_future<void> ended_;
 
   std::unique_ptr<WorkerPool> io_pool_;
+  std::unique_ptr<WorkerPool> flush_pool_;
+  std::unique_ptr<WorkerPool> background_pool_;
   LoadedJob job_;
   TaskEnvironment environment_;
   std::unique_ptr<ExchangeNetwork> network_;

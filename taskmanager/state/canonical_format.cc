@@ -1,11 +1,6 @@
 #include "taskmanager/state/canonical_format.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <functional>
 
 #include "common/snapshot/keyed_state_rows.h"
@@ -14,9 +9,6 @@ namespace flink::taskmanager {
 namespace {
 
 constexpr size_t kBufferBytes = 1 << 20;
-/// The kernel is asked to begin writing behind each so many bytes: the fsync at the end then finds
-/// little left to do.
-constexpr int64_t kWriteBehindBytes = 8 << 20;
 constexpr int kEndOfGroup = 0xffff;
 /// Set in the first key byte of a row that is followed by a state id or the end mark.
 constexpr unsigned char kMetadataFollows = 0x80;
@@ -28,31 +20,12 @@ CanonicalWriter::CanonicalWriter(Options options, std::string_view header)
   buffer_.PutBytes(header);
 }
 
-CanonicalWriter::~CanonicalWriter() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Status CanonicalWriter::WriteOut() {
-  const std::string& path = options_.path;
-  if (fd_ < 0) {
-    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd_ < 0) return Internal("creating {}: {}", path, std::strerror(errno));
-  }
+  if (!file_.is_open()) RETURN_IF_ERROR(file_.Create(options_.path));
   const std::string_view bytes = buffer_.view();
   checksum_.Update(bytes);
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == ENOSPC) return ResourceExhausted("writing {}: disk full", path);
-    if (n < 0) return Internal("writing {}: {}", path, std::strerror(errno));
-    done += static_cast<size_t>(n);
-  }
-  const int64_t before = written_ / kWriteBehindBytes;
+  RETURN_IF_ERROR(file_.Append(bytes));
   written_ += static_cast<int64_t>(bytes.size());
-  // A hint only: fsync reports what goes wrong.
-  if (written_ / kWriteBehindBytes != before) {
-    (void)sync_file_range(fd_, 0, written_, SYNC_FILE_RANGE_WRITE);
-  }
   buffer_.Clear();
   return OkStatus();
 }
@@ -91,7 +64,7 @@ StatusOr<CanonicalStream> CanonicalWriter::Finish() {
   RETURN_IF_ERROR(EndRow(kEndOfGroup));
   CanonicalStream stream;
   stream.offsets = std::move(offsets_);
-  if (fd_ < 0 && buffer_.size() <= options_.inline_threshold_bytes) {
+  if (!file_.is_open() && buffer_.size() <= options_.inline_threshold_bytes) {
     stream.size = static_cast<int64_t>(buffer_.size());
     stream.bytes = buffer_.TakeString();
     return stream;
@@ -99,12 +72,7 @@ StatusOr<CanonicalStream> CanonicalWriter::Finish() {
   RETURN_IF_ERROR(WriteOut());
   stream.size = written_;
   stream.checksum = checksum_.Digest();
-  if (fdatasync(fd_) != 0) {
-    return Internal("making {} durable: {}", options_.path, std::strerror(errno));
-  }
-  const int fd = fd_;
-  fd_ = -1;
-  if (close(fd) != 0) return Internal("closing {}: {}", options_.path, std::strerror(errno));
+  RETURN_IF_ERROR(file_.Finish());
   return stream;
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/base/status.h"
 #include "common/io/checksum.h"
+#include "common/io/direct_file.h"
 #include "common/io/mapped_file.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/state_handle.h"
@@ -39,7 +40,6 @@ class CanonicalWriter {
     uint64_t inline_threshold_bytes = 0;
   };
   CanonicalWriter(Options options, std::string_view header);
-  ~CanonicalWriter();
   CanonicalWriter(const CanonicalWriter&) = delete;
   CanonicalWriter& operator=(const CanonicalWriter&) = delete;
 
@@ -53,7 +53,7 @@ class CanonicalWriter {
   Status WriteOut();
 
   const Options options_;
-  int fd_ = -1;
+  io::DirectFile file_;
   std::vector<int64_t> offsets_;
   BufferWriter buffer_;
   int64_t written_ = 0;

@@ -82,8 +82,13 @@ class KeyedStateBackend : public KeyedStateStore {
     std::vector<KeyedRestoreInput> restore;
     /// State streams up to this size stand in the handle itself.
     uint64_t inline_threshold_bytes = 20 << 10;
-    /// Outlives the backend. Null: work is done on the task's thread.
+    /// For the files of snapshots. Outlives the backend. Null: work is done on the task's thread.
     WorkerPool* io_pool = nullptr;
+    /// For flushes, which the task may have to wait for and which must not queue behind the files
+    /// of a snapshot; outlives the backend. Null: as io_pool.
+    WorkerPool* flush_pool = nullptr;
+    /// For long work that must not slow the job down; outlives the backend. Null: as io_pool.
+    WorkerPool* background_pool = nullptr;
     /// Runs a mail on the task's thread; callable from any thread. Mails may come after the
     /// backend's end.
     std::function<void(Mail)> post;

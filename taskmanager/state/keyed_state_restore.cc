@@ -9,6 +9,7 @@
 #include "common/io/temp_directory.h"
 #include "common/snapshot/file_verifier.h"
 #include "taskmanager/state/canonical_format.h"
+#include "taskmanager/state/rocksdb_files.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -16,10 +17,6 @@ namespace {
 using snapshot::IncrementalHandle;
 using snapshot::KeyedStateHeader;
 using snapshot::KeyGroupsHandle;
-
-bool IsTableFile(std::string_view name) {
-  return name.size() > 4 && name.substr(name.size() - 4) == ".sst";
-}
 
 /// Brings one file of a RocksDB instance to `target`.
 Status Materialize(const snapshot::LocalFile& file, const std::string& base_directory,
@@ -68,14 +65,21 @@ StatusOr<RestoredKeyedState> OpenFiles(const RocksDbStore::Options& store_option
                       state.name);
     }
   }
-  for (const snapshot::LocalFile& file : handle.shared_files) {
-    const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
-    if (stored == nullptr) continue;
-    ASSIGN_OR_RETURN(const std::string path, io::ParsePath(stored->path));
-    const auto checksum = checksums.find(path);
-    // A file without checksum is written again, so that every file of our snapshots has one.
-    if (checksum != checksums.end()) {
-      out.uploaded[file.local_name] = {*stored, checksum->second};
+  for (const auto* files : {&handle.shared_files, &handle.private_files}) {
+    for (const snapshot::LocalFile& file : *files) {
+      const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
+      if (stored == nullptr && !std::holds_alternative<snapshot::RelativeFileHandle>(file.stream)) {
+        continue;
+      }
+      ASSIGN_OR_RETURN(const std::string path,
+                       snapshot::ResolveStreamPath(file.stream, base_directory));
+      const auto checksum = checksums.find(path);
+      // A file without checksum is written again, so that every file of our snapshots has one.
+      if (checksum == checksums.end()) continue;
+      if (stored != nullptr && files == &handle.shared_files) {
+        out.uploaded[file.local_name] = {*stored, checksum->second};
+      }
+      if (IsTableFile(file.local_name)) out.table_checksums[file.local_name] = checksum->second;
     }
   }
   return out;
@@ -119,47 +123,26 @@ Status ReadRocksDb(const IncrementalHandle& handle, const std::string& base_dire
                    StateBuilder* builder) {
   RETURN_IF_ERROR(MaterializeAll(handle, base_directory, directory));
   RETURN_IF_ERROR(verifier.Wait());
-  rocksdb::DBOptions db_options;
-  db_options.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
-  std::vector<std::string> names;
-  RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::ListColumnFamilies(db_options, directory, &names),
-                              "reading the RocksDB files of the snapshot"));
-  std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  families.reserve(names.size());
-  for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* raw = nullptr;
-  RETURN_IF_ERROR(
-      FromRocksDb(rocksdb::DB::OpenForReadOnly(db_options, directory, families, &handles, &raw),
-                  "opening the RocksDB files of the snapshot"));
-  const std::unique_ptr<rocksdb::DB> db(raw);
-  Status status;
+  ASSIGN_OR_RETURN(const auto files, RocksDbFiles::Open(directory, {.map = true}));
   const std::string begin = KeyGroupPrefix(range.start, max_parallelism);
-  for (size_t i = 0; i < names.size() && status.ok(); ++i) {
-    const bool known = std::any_of(header.states.begin(), header.states.end(),
-                                   [&](const auto& s) { return s.name == names[i]; });
-    if (!known) continue;
-    SstBuilder* const rows = builder->Of(names[i]);
-    rocksdb::ReadOptions read;
-    read.fill_cache = false;
-    read.readahead_size = 2 << 20;
-    const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, handles[i]));
-    for (it->Seek(begin); it->Valid() && status.ok(); it->Next()) {
+  for (const snapshot::StateMetaInfo& state : header.states) {
+    const std::unique_ptr<rocksdb::Iterator> it = files->NewIterator(state.name);
+    if (it == nullptr) continue;
+    SstBuilder* const rows = builder->Of(state.name);
+    for (it->Seek(begin); it->Valid(); it->Next()) {
       const std::string_view key = ToView(it->key());
       if (key.size() < begin.size()) {
-        status =
-            DataLoss("state {} has a key of {} bytes, without its key group", names[i], key.size());
-        break;
+        return DataLoss("state {} has a key of {} bytes, without its key group", state.name,
+                        key.size());
       }
       int group = static_cast<unsigned char>(key[0]);
       if (max_parallelism > 128) group = group << 8 | static_cast<unsigned char>(key[1]);
       if (group > range.end) break;
-      status = rows->Put(key, ToView(it->value()));
+      RETURN_IF_ERROR(rows->Put(key, ToView(it->value())));
     }
-    if (status.ok()) status = FromRocksDb(it->status(), "reading state " + names[i]);
+    RETURN_IF_ERROR(FromRocksDb(it->status(), "reading state " + state.name));
   }
-  for (rocksdb::ColumnFamilyHandle* h : handles) db->DestroyColumnFamilyHandle(h);
-  return status;
+  return OkStatus();
 }
 
 Status ReadCanonical(const CanonicalReader& reader, KeyGroupRange range, int max_parallelism,

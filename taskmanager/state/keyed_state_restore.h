@@ -25,6 +25,8 @@ struct RestoredKeyedState {
   snapshot::KeyedStateHeader header;
   /// Files of the restored checkpoint that the instance still has under the same name.
   UploadedFiles uploaded;
+  /// Of table files that the instance has under the name that the snapshot gives them.
+  std::map<std::string, uint64_t> table_checksums;
 };
 
 /// `store_options.directory` must be empty or absent. `pool` may be null.

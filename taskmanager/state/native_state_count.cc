@@ -13,6 +13,7 @@
 #include "common/io/temp_directory.h"
 #include "common/snapshot/snapshot_files.h"
 #include "taskmanager/state/keyed_state_restore.h"
+#include "taskmanager/state/rocksdb_files.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -47,53 +48,35 @@ Status Assemble(const IncrementalHandle& handle, const std::string& snapshot_dir
   return OkStatus();
 }
 
-Status CountFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, KeyGroupRange range,
+Status CountFamily(rocksdb::Iterator* it, const std::string& family, KeyGroupRange range,
                    int max_parallelism, Count* count) {
-  rocksdb::ReadOptions read;
-  read.fill_cache = false;
-  read.readahead_size = 2 << 20;
   // What another subtask owns may still be in the files.
   const std::string begin = KeyGroupPrefix(range.start, max_parallelism);
   const std::string last = KeyGroupPrefix(range.end, max_parallelism);
-  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, family));
   for (it->Seek(begin); it->Valid(); it->Next()) {
     const std::string_view key = ToView(it->key());
     if (key.substr(0, last.size()) > last) break;
     ++count->entries;
     count->bytes += static_cast<int64_t>(key.size() + it->value().size());
   }
-  return FromRocksDb(it->status(), "reading state " + family->GetName());
+  return FromRocksDb(it->status(), "reading state " + family);
 }
 
 Status CountInstance(const std::string& directory, KeyGroupRange range, int max_parallelism,
                      Counts* counts) {
-  rocksdb::DBOptions options;
-  options.info_log_level = rocksdb::InfoLogLevel::FATAL_LEVEL;
-  std::vector<std::string> names;
-  RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::ListColumnFamilies(options, directory, &names),
-                              "reading the RocksDB files of the snapshot"));
-  rocksdb::ColumnFamilyOptions family_options;
+  RocksDbFiles::Options options;
   // What Flink merges the elements of lists with.
   RETURN_IF_ERROR(
       FromRocksDb(rocksdb::MergeOperator::CreateFromString(
-                      rocksdb::ConfigOptions(), "stringappendtest", &family_options.merge_operator),
+                      rocksdb::ConfigOptions(), "stringappendtest", &options.merge_operator),
                   "preparing to read lists"));
-  std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (const std::string& name : names) families.emplace_back(name, family_options);
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* raw = nullptr;
-  RETURN_IF_ERROR(
-      FromRocksDb(rocksdb::DB::OpenForReadOnly(options, directory, families, &handles, &raw),
-                  "opening the RocksDB files of the snapshot"));
-  const std::unique_ptr<rocksdb::DB> db(raw);
-  Status status;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (status.ok() && names[i] != rocksdb::kDefaultColumnFamilyName) {
-      status = CountFamily(db.get(), handles[i], range, max_parallelism, &(*counts)[names[i]]);
-    }
-    db->DestroyColumnFamilyHandle(handles[i]);
+  ASSIGN_OR_RETURN(const auto files, RocksDbFiles::Open(directory, options));
+  for (const auto& [name, handle] : files->families()) {
+    if (name == rocksdb::kDefaultColumnFamilyName) continue;
+    RETURN_IF_ERROR(CountFamily(files->NewIterator(name).get(), name, range, max_parallelism,
+                                &(*counts)[name]));
   }
-  return status;
+  return OkStatus();
 }
 
 }  // namespace

@@ -69,7 +69,10 @@ StatusOr<std::unique_ptr<KeyedStateBackend>> RocksDbKeyedStateBackend::Create(Op
 RocksDbKeyedStateBackend::RocksDbKeyedStateBackend(Options options)
     : options_(std::move(options)),
       in_memory_(options_.type == "hashmap"),
-      backend_id_(RandomUuid()) {}
+      backend_id_(RandomUuid()) {
+  if (options_.flush_pool == nullptr) options_.flush_pool = options_.io_pool;
+  if (options_.background_pool == nullptr) options_.background_pool = options_.io_pool;
+}
 
 Status RocksDbKeyedStateBackend::Open() {
   // Left over by an attempt in the same place that died.
@@ -88,6 +91,7 @@ Status RocksDbKeyedStateBackend::Open() {
   store_ = std::move(restored.store);
   key_serializer_ = std::move(restored.header.key_serializer);
   confirmed_ = std::move(restored.uploaded);
+  table_checksums_.Add(restored.table_checksums);
   for (snapshot::StateMetaInfo& info : restored.header.states) {
     State state;
     state.family = store_->FindColumnFamily(info.name);
@@ -318,7 +322,7 @@ void RocksDbKeyedStateBackend::BeginSnapshot(const KeyedSnapshotRequest& request
     return;
   }
   job.header = std::move(header).value();
-  for (const State& state : states_) job.families.push_back(state.family);
+  for (const State& state : states_) job.states.push_back(state.info.name);
   if (!request.full) job.reusable = ReusableFiles();
   WaitForFlushes(1);
   for (StateTableBase* table : tables_) table->Freeze();
@@ -377,7 +381,7 @@ void RocksDbKeyedStateBackend::Submit(FlushJob job, std::vector<StateTableBase*>
     if (flush_running_) return;
     flush_running_ = true;
   }
-  RunOnPool([this] { RunNextFlush(); });
+  RunOn(options_.flush_pool, [this] { RunNextFlush(); });
 }
 
 void RocksDbKeyedStateBackend::WaitForFlushes(size_t outstanding) {

@@ -69,7 +69,7 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
     uint64_t number = 0;
     KeyedSnapshotRequest request;
     std::string header;
-    std::vector<rocksdb::ColumnFamilyHandle*> families;  // By state id; canonical format only.
+    std::vector<std::string> states;  // By state id.
     UploadedFiles reusable;
     /// Set by the task when the result has become useless.
     std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -123,12 +123,12 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   bool IsQueue(const StateTableBase& table) const;
 
   // On I/O threads, or on the task's when there is no pool.
-  void RunOnPool(Mail work);
+  static void RunOn(WorkerPool* pool, Mail work);
   void RunNextFlush();
   Status RunFlush(FlushJob& job);
   void Capture(SnapshotJob job);
   StatusOr<KeyedSnapshotResult> CanonicalSnapshot(const SnapshotJob& job,
-                                                  const rocksdb::Snapshot* version);
+                                                  const std::string& directory);
   void Report(SnapshotOutcome outcome);
 
   Options options_;
@@ -149,6 +149,7 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   std::map<int64_t, UploadedFiles> uploaded_;  // By checkpoint that is not known to be complete.
   int64_t confirmed_checkpoint_ = 0;
   UploadedFiles confirmed_;
+  TableChecksums table_checksums_;
   Status failure_;  // Of a flush: the state in memory is more than the store can give back.
   std::shared_ptr<Liveness> alive_ = std::make_shared<Liveness>();
   std::vector<rocksdb::Slice> slices_;

@@ -6,18 +6,19 @@
 #include "common/io/file_system.h"
 #include "taskmanager/state/canonical_format.h"
 #include "taskmanager/state/keyed_state_restore.h"
+#include "taskmanager/state/rocksdb_files.h"
 #include "taskmanager/state/rocksdb_keyed_state_backend.h"
 
 namespace flink::taskmanager {
 
-void RocksDbKeyedStateBackend::RunOnPool(Mail work) {
-  if (options_.io_pool == nullptr) {
+void RocksDbKeyedStateBackend::RunOn(WorkerPool* pool, Mail work) {
+  if (pool == nullptr) {
     work();
     return;
   }
   auto shared = std::make_shared<Mail>(std::move(work));
   // A pool that is shutting down takes nothing more; the work then runs here.
-  if (!options_.io_pool->Submit([shared] { (*shared)(); })) (*shared)();
+  if (!pool->Submit([shared] { (*shared)(); })) (*shared)();
 }
 
 void RocksDbKeyedStateBackend::RunNextFlush() {
@@ -63,35 +64,29 @@ Status RocksDbKeyedStateBackend::RunFlush(FlushJob& job) {
 
 void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
   const int64_t id = job.request.checkpoint_id;
-  const rocksdb::Snapshot* version = nullptr;
-  std::string directory;
-  if (job.request.format == SnapshotFormat::kCanonical) {
-    version = store_->db()->GetSnapshot();
-  } else {
-    directory = store_->NextTemporaryPrefix() + "checkpoint";
-    const Status status = store_->CreateCheckpoint(directory);
-    if (!status.ok()) {
-      Report({job.number, id, status, {}});
-      return;
-    }
+  const std::string directory = store_->NextTemporaryPrefix() + "checkpoint";
+  const Status status = store_->CreateCheckpoint(directory);
+  if (!status.ok()) {
+    Report({job.number, id, status, {}});
+    return;
   }
   {
     std::lock_guard lock(mutex_);
     ++work_running_;
   }
+  const bool canonical = job.request.format == SnapshotFormat::kCanonical;
   auto shared = std::make_shared<SnapshotJob>(std::move(job));
-  RunOnPool([this, shared, version, directory, id] {
+  RunOn(canonical ? options_.background_pool : options_.io_pool, [=, this] {
     PassFailpoint("snapshot.upload-begun", shared->request.exclusive_directory);
     SnapshotOutcome outcome{shared->number, id, KeyedSnapshotResult{}, {}};
-    if (version != nullptr) {
-      outcome.result = CanonicalSnapshot(*shared, version);
-      store_->db()->ReleaseSnapshot(version);
+    if (canonical) {
+      outcome.result = CanonicalSnapshot(*shared, directory);
     } else {
       outcome.result = WriteNativeSnapshot(
           shared->request, options_.inline_threshold_bytes, directory, shared->header, backend_id_,
-          options_.key_groups, shared->reusable, &outcome.uploaded);
-      IgnoreError(io::RemoveAll(directory), "the backend's directory is removed as a whole");
+          options_.key_groups, shared->reusable, &table_checksums_, &outcome.uploaded);
     }
+    IgnoreError(io::RemoveAll(directory), "the backend's directory is removed as a whole");
     Report(std::move(outcome));
     std::lock_guard lock(mutex_);
     --work_running_;
@@ -100,19 +95,17 @@ void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
 }
 
 StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
-    const SnapshotJob& job, const rocksdb::Snapshot* version) {
+    const SnapshotJob& job, const std::string& directory) {
   const std::string name = RandomUuid();
   CanonicalWriter file({.path = io::JoinPath(job.request.exclusive_directory, name),
                         .key_groups = options_.key_groups,
                         .inline_threshold_bytes = options_.inline_threshold_bytes},
                        job.header);
-  rocksdb::ReadOptions read;
-  read.snapshot = version;
-  read.fill_cache = false;
-  read.readahead_size = 2 << 20;
+  ASSIGN_OR_RETURN(const auto files, RocksDbFiles::Open(directory, {.map = true}));
   std::vector<std::unique_ptr<rocksdb::Iterator>> rows;
-  for (rocksdb::ColumnFamilyHandle* family : job.families) {
-    rows.emplace_back(store_->db()->NewIterator(read, family));
+  for (const std::string& state : job.states) {
+    rows.push_back(files->NewIterator(state));
+    if (rows.back() == nullptr) return Internal("the RocksDB checkpoint lacks state {}", state);
     rows.back()->SeekToFirst();
   }
   for (int group = options_.key_groups.start; group <= options_.key_groups.end; ++group) {

@@ -38,13 +38,15 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(const RocksDbStore::Options& opti
   family.memtable_prefix_bloom_size_ratio = 0.02;
   family.memtable_whole_key_filtering = true;
   family.compression = rocksdb::kNoCompression;
-  // Every checkpoint and every flush of a cache adds a file to level 0; each one costs a look per
-  // Get.
-  family.level0_file_num_compaction_trigger = 4;
+  // Every checkpoint and every flush of a cache adds a file to level 0 that covers all keys. Each
+  // one costs a look per Get, but each compaction rewrites the whole level below, for which they
+  // wait for each other.
+  family.level0_file_num_compaction_trigger = 8;
   family.level0_slowdown_writes_trigger = 24;
   family.level0_stop_writes_trigger = 48;
   family.level_compaction_dynamic_level_bytes = true;
-  family.max_bytes_for_level_base = 128 << 20;
+  // As much as waits in level 0 then, so that smaller states are rewritten once and not twice.
+  family.max_bytes_for_level_base = 512 << 20;
   family.target_file_size_base = 32 << 20;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);

@@ -25,14 +25,6 @@ SnapshotWriter::~SnapshotWriter() {
   }
 }
 
-Status SnapshotWriter::Record(const std::string& path, const std::string& key, int64_t size) {
-  ASSIGN_OR_RETURN(const uint64_t checksum, io::Checksum64OfFile(path));
-  result_.checksums[key] = checksum;
-  result_.written_bytes += size;
-  result_.state_bytes += size;
-  return OkStatus();
-}
-
 StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddBytes(std::string bytes) {
   const auto size = static_cast<int64_t>(bytes.size());
   const std::string name = RandomUuid();
@@ -50,7 +42,8 @@ StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddBytes(std::string bytes
   return snapshot::RelativeFileHandle{name, size};
 }
 
-StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string& source) {
+StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string& source,
+                                                              std::optional<uint64_t> checksum) {
   ASSIGN_OR_RETURN(const uint64_t bytes, io::FileSize(source));
   const auto size = static_cast<int64_t>(bytes);
   const std::string name = RandomUuid();
@@ -69,9 +62,14 @@ StatusOr<snapshot::StreamStateHandle> SnapshotWriter::AddFile(const std::string&
   } else {
     wrote_exclusive_ = true;
   }
-  // RocksDB syncs table files when it writes them, but not the small ones.
-  if (linked) RETURN_IF_ERROR(io::FsyncFile(path));
-  RETURN_IF_ERROR(Record(path, shared ? path : name, size));
+  if (!checksum.has_value()) {
+    // RocksDB syncs table files when it writes them, but not the small ones.
+    if (linked) RETURN_IF_ERROR(io::FsyncFile(path));
+    ASSIGN_OR_RETURN(checksum, io::Checksum64OfFile(path));
+  }
+  result_.checksums[shared ? path : name] = *checksum;
+  result_.written_bytes += size;
+  result_.state_bytes += size;
   if (!shared) return snapshot::RelativeFileHandle{name, size};
   result_.shared_files.push_back(path);
   return snapshot::FileHandle{io::QualifyPath(path), size};
@@ -104,11 +102,31 @@ Status SnapshotWriter::Finish(KeyedSnapshotResult* result) {
   return OkStatus();
 }
 
-namespace {
+bool IsTableFile(std::string_view name) { return name.ends_with(".sst"); }
 
-bool IsTableFile(std::string_view name) {
-  return name.size() > 4 && name.substr(name.size() - 4) == ".sst";
+void TableChecksums::Add(const std::map<std::string, uint64_t>& checksums) {
+  std::lock_guard lock(mutex_);
+  by_name_.insert(checksums.begin(), checksums.end());
 }
+
+StatusOr<uint64_t> TableChecksums::Of(const std::string& path) {
+  const std::string name = io::BaseName(path);
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = by_name_.find(name);
+    if (it != by_name_.end()) return it->second;
+  }
+  ASSIGN_OR_RETURN(const uint64_t checksum, io::Checksum64OfFile(path));
+  std::lock_guard lock(mutex_);
+  return by_name_[name] = checksum;
+}
+
+void TableChecksums::Keep(const std::set<std::string>& names) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(by_name_, [&](const auto& entry) { return !names.contains(entry.first); });
+}
+
+namespace {
 
 /// Whether the file of an earlier checkpoint can stand in for the local one.
 bool CanReuse(const KeyedSnapshotRequest& request, const UploadedFile& earlier,
@@ -126,7 +144,7 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
     const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes,
     const std::string& checkpoint_directory, const std::string& header,
     const std::string& backend_id, KeyGroupRange key_groups, const UploadedFiles& reusable,
-    UploadedFiles* uploaded) {
+    TableChecksums* checksums, UploadedFiles* uploaded) {
   SnapshotWriter writer(request, inline_threshold_bytes);
   const bool incremental = !request.shared_directory.empty();
   snapshot::IncrementalHandle handle;
@@ -136,8 +154,10 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
   handle.key_group_count = key_groups.size();
   handle.state_handle_id = RandomUuid();
   ASSIGN_OR_RETURN(const auto entries, io::ListDirectory(checkpoint_directory));
+  std::set<std::string> names;
   for (const io::DirectoryEntry& entry : entries) {
     if (entry.is_directory) continue;
+    names.insert(entry.name);
     const std::string local = io::JoinPath(checkpoint_directory, entry.name);
     const bool table = IsTableFile(entry.name);
     snapshot::LocalFile file;
@@ -149,7 +169,11 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
       file.stream = earlier->second.handle;
       (*uploaded)[entry.name] = earlier->second;
     } else {
-      ASSIGN_OR_RETURN(file.stream, writer.AddFile(local));
+      std::optional<uint64_t> checksum;
+      if (table) {
+        ASSIGN_OR_RETURN(checksum, checksums->Of(local));
+      }
+      ASSIGN_OR_RETURN(file.stream, writer.AddFile(local, checksum));
       const auto* stored = std::get_if<snapshot::FileHandle>(&file.stream);
       if (table && incremental && stored != nullptr) {
         ASSIGN_OR_RETURN(const std::string path, io::ParsePath(stored->path));
@@ -158,6 +182,7 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
     }
     (table && incremental ? handle.shared_files : handle.private_files).push_back(std::move(file));
   }
+  checksums->Keep(names);
   ASSIGN_OR_RETURN(handle.meta, writer.AddBytes(header));
   KeyedSnapshotResult result;
   RETURN_IF_ERROR(writer.Finish(&result));

@@ -5,6 +5,9 @@
 /// Threading: one thread at a time. Errors name the file.
 
 #include <map>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +29,24 @@ struct UploadedFile {
 /// Local file name -> where a checkpoint has it.
 using UploadedFiles = std::map<std::string, UploadedFile>;
 
+/// Whether RocksDB, which names its files, means one with rows. Such a file never changes.
+bool IsTableFile(std::string_view name);
+
+/// Checksums of the table files of one RocksDB instance, which never gives a name twice: a file
+/// that goes into several snapshots is read for its checksum once. Thread-safe.
+class TableChecksums {
+ public:
+  void Add(const std::map<std::string, uint64_t>& checksums);
+  /// The checksum of the table file at `path`; reads it when it is not known.
+  StatusOr<uint64_t> Of(const std::string& path);
+  /// Forgets files that are none of these.
+  void Keep(const std::set<std::string>& names);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, uint64_t> by_name_;  // guarded by mutex_
+};
+
 class SnapshotWriter {
  public:
   SnapshotWriter(const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes)
@@ -40,7 +61,9 @@ class SnapshotWriter {
   StatusOr<snapshot::StreamStateHandle> AddBytes(std::string bytes);
   /// A hard link or copy of a file in the shared scope (the exclusive one when there is no shared
   /// directory), or an inline handle. `source` must never change.
-  StatusOr<snapshot::StreamStateHandle> AddFile(const std::string& source);
+  /// `checksum`: of a table file, which RocksDB has made durable.
+  StatusOr<snapshot::StreamStateHandle> AddFile(const std::string& source,
+                                                std::optional<uint64_t> checksum = std::nullopt);
   /// The checksum of a file written before.
   uint64_t ChecksumOf(const std::string& path) const { return result_.checksums.at(path); }
   /// Takes a finished, durable file `name` of the exclusive directory over.
@@ -52,8 +75,6 @@ class SnapshotWriter {
   Status Finish(KeyedSnapshotResult* result);
 
  private:
-  Status Record(const std::string& path, const std::string& key, int64_t size);
-
   KeyedSnapshotRequest request_;
   uint64_t inline_threshold_;
   KeyedSnapshotResult result_;
@@ -67,6 +88,6 @@ StatusOr<KeyedSnapshotResult> WriteNativeSnapshot(
     const KeyedSnapshotRequest& request, uint64_t inline_threshold_bytes,
     const std::string& checkpoint_directory, const std::string& header,
     const std::string& backend_id, KeyGroupRange key_groups, const UploadedFiles& reusable,
-    UploadedFiles* uploaded);
+    TableChecksums* checksums, UploadedFiles* uploaded);
 
 }  // namespace flink::taskmanager

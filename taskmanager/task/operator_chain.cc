@@ -177,6 +177,8 @@ void OperatorChain::OpenBackend(size_t i) {
   options.memory_budget_bytes = environment_.keyed_memory_bytes;
   options.inline_threshold_bytes = environment_.inline_threshold_bytes;
   options.io_pool = environment_.io_pool;
+  options.flush_pool = environment_.flush_pool;
+  options.background_pool = environment_.background_pool;
   options.post = [inbox = deployment_.inbox](Mail mail) { inbox->mailbox().Post(std::move(mail)); };
   const pb::OperatorRestore& restore = deployment_.operators[i].restore;
   for (const std::string& bytes : restore.subtask_states()) {

@@ -34,7 +34,10 @@ struct TaskEnvironment {
   uint64_t keyed_memory_bytes = 64ull << 20;  ///< Of each keyed operator subtask.
   uint64_t inline_threshold_bytes = 20 << 10;
   bool exactly_once = true;
+  /// See KeyedStateBackend::Options.
   WorkerPool* io_pool = nullptr;
+  WorkerPool* flush_pool = nullptr;
+  WorkerPool* background_pool = nullptr;
   /// Takes a message for the JobManager. Any thread; messages of one thread keep their order.
   std::function<void(pb::ExecutorMessage)> report;
 };

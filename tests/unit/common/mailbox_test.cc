@@ -1,9 +1,12 @@
 #include "common/concurrency/mailbox.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -149,6 +152,14 @@ TEST(WorkerPool, RunsWhatItAcceptedBeforeShutdown) {
   EXPECT_EQ(ran, 100);
   EXPECT_FALSE(pool.Submit([&ran] { ++ran; }));
   pool.Shutdown();
+}
+
+TEST(WorkerPool, StandsBackWhenToldTo) {
+  std::promise<int> priority;
+  WorkerPool pool("nice", 1, 9);
+  ASSERT_TRUE(pool.Submit([&] { priority.set_value(getpriority(PRIO_PROCESS, 0)); }));
+  const int here = getpriority(PRIO_PROCESS, 0);
+  EXPECT_EQ(priority.get_future().get(), std::max(here, 9));
 }
 
 TEST(Clock, ManualTimeMovesWhenTold) {

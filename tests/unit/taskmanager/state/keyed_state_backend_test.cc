@@ -244,6 +244,15 @@ TEST_F(KeyedStateBackendTest, ReusedFilesKeepTheirChecksumsAcrossARestore) {
     ASSERT_EQ(second->checksums.count(file), 1u) << file;
     EXPECT_EQ(second->checksums.at(file), io::Checksum64OfFile(file).value());
   }
+  // A savepoint links what it knows, and names the same checksums.
+  const KeyedSnapshotRequest third = Checkpoint(3, /*savepoint=*/true);
+  const auto savepoint = Take(*backend, third);
+  ASSERT_TRUE(savepoint.ok()) << savepoint.status();
+  EXPECT_GE(savepoint->checksums.size(), second->shared_files.size());
+  for (const auto& [name, checksum] : savepoint->checksums) {
+    const std::string path = io::JoinPath(third.exclusive_directory, name);
+    EXPECT_EQ(checksum, io::Checksum64OfFile(path).value()) << name;
+  }
 }
 
 TEST_F(KeyedStateBackendTest, RecordsBetweenBarrierAndEndOfSweepAreNotInTheSnapshot) {
@@ -631,6 +640,28 @@ TEST_F(KeyedStateBackendTest, ACanonicalSavepointThatNobodyWaitsForEndsEarly) {
   mailbox_.RunUntil([&] { return result.has_value(); });
   EXPECT_EQ(result->status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(io::ListDirectory(request.exclusive_directory).value(), ::testing::IsEmpty());
+}
+
+TEST_F(KeyedStateBackendTest, FlushesDoNotWaitForTheFilesOfSnapshots) {
+  WorkerPool io("io", 1);
+  auto options = MakeOptions(kAll);
+  options.io_pool = &io;
+  options.flush_pool = &pool_;
+  auto backend = KeyedStateBackend::Create(options).value();
+  Table table(*backend, "sum");
+  std::promise<void> go;
+  ASSERT_TRUE(io.Submit([&] { go.get_future().wait(); }));
+  std::optional<StatusOr<KeyedSnapshotResult>> result;
+  backend->BeginSnapshot(Checkpoint(1),
+                         [&](StatusOr<KeyedSnapshotResult> r) { result = std::move(r); });
+  while (backend->AdvanceSnapshot()) {
+  }
+  Fill(table, kAll, 10'000, 2);
+  static_cast<KeyedStateStore&>(*backend).FlushTable(&table);
+  EXPECT_FALSE(result.has_value()) << "its files wait";
+  go.set_value();
+  mailbox_.RunUntil([&] { return result.has_value(); });
+  EXPECT_TRUE(result->ok()) << Message(result->status());
 }
 
 TEST_F(KeyedStateBackendTest, StateThatTheJobDoesNotReadStaysInSnapshots) {
