@@ -89,11 +89,19 @@ class Run {
   CommandResult Flink(const std::vector<std::string>& words) const {
     return cluster_.cluster().Flink(words);
   }
+  const char* Format() const { return case_.canonical ? "canonical" : "native"; }
+  /// The case's job, from the beginning or from a snapshot.
+  StatusOr<std::string> Submit(const std::string& snapshot = "",
+                               std::vector<std::string> options = {}) const {
+    options.push_back(
+        fmt::format("-Dexecution.checkpointing.unaligned.enabled={}", case_.unaligned));
+    return cluster_.Submit(snapshot, options);
+  }
   CommandResult Stop(const std::string& job) const {
-    return Flink({"stop", "--type", "native", "-p", cluster_.Directory("sp"), job});
+    return Flink({"stop", "--type", Format(), "-p", cluster_.Directory("sp"), job});
   }
   CommandResult Savepoint() const {
-    return Flink({"savepoint", "--type", "native", job_, cluster_.Directory("sp")});
+    return Flink({"savepoint", "--type", Format(), job_, cluster_.Directory("sp")});
   }
 
   StatusOr<std::string> TakeSavepoint() const {
@@ -108,7 +116,7 @@ class Run {
     std::replace(name.begin(), name.end(), ' ', '_');
     std::replace(name.begin(), name.end(), '/', '_');
     cluster_.Begin(name);
-    ASSIGN_OR_RETURN(job_, cluster_.Submit());
+    ASSIGN_OR_RETURN(job_, Submit());
     RETURN_IF_ERROR(cluster_.AwaitCheckpoints(job_, 1));
     if (Claims()) {
       const CommandResult stopped = Stop(job_);
@@ -149,11 +157,11 @@ class Run {
       case Operation::kStop:
         return Stop(job_);
       case Operation::kDrain:
-        return Flink({"stop", "--drain", "--type", "native", "-p", cluster_.Directory("sp"), job_});
+        return Flink({"stop", "--drain", "--type", Format(), "-p", cluster_.Directory("sp"), job_});
       case Operation::kDispose:
         return Flink({"savepoint", "-d", savepoint_});
       case Operation::kClaim:
-        claimed_ = cluster_.Submit(savepoint_, {"--claimMode", "CLAIM"});
+        claimed_ = Submit(savepoint_, {"--claimMode", "CLAIM"});
         return {claimed_->ok() ? 0 : 1, "", Message(claimed_->status())};
     }
     return {};
@@ -233,7 +241,7 @@ class Run {
 
   Status Resume(const std::string& snapshot) {
     if (snapshot.empty()) return Internal("there is no snapshot to go on from");
-    ASSIGN_OR_RETURN(job_, cluster_.Submit(snapshot));
+    ASSIGN_OR_RETURN(job_, Submit(snapshot));
     return AwaitFinished();
   }
   Status AwaitFinished() const {
@@ -338,14 +346,25 @@ std::string KillCase::Name() const {
   std::string name =
       fmt::format("{}/{} in {}", NameOf(operation), point.name, ProgramOf(point.process));
   if (point.activity == Activity::kDispose) name += " of a savepoint";
-  return fmt::format("{}/kill {}", name, ProgramOf(victim));
+  return fmt::format("{}/kill {}/{}{}", name, ProgramOf(victim), canonical ? "canonical" : "native",
+                     unaligned ? ", unaligned" : "");
 }
 
 std::vector<KillCase> AllKillCases() {
   std::vector<KillCase> cases;
+  int point_number = 0;
   for (const Point& point : Points()) {
+    int operation_number = point_number++;
+    // A canonical snapshot of so little state has no file that this point could be hit in.
+    const bool in_file =
+        point.process == Victim::kExecutor && point.name == std::string_view("io.half-written");
     for (const Operation operation : kOperations) {
-      for (const Victim victim : kVictims) cases.push_back({operation, point, victim});
+      bool unaligned = operation_number / 2 % 2 == 0;
+      const bool canonical = operation_number++ % 2 == 0 && !in_file;
+      for (const Victim victim : kVictims) {
+        cases.push_back({operation, point, victim, canonical, unaligned});
+        unaligned = !unaligned;
+      }
     }
   }
   return cases;

@@ -36,11 +36,14 @@ struct KillCase {
   Operation operation;
   Point point;
   Victim victim;
+  bool canonical;  ///< Format of the savepoints; else native.
+  bool unaligned;  ///< The job's checkpoints.
 
   std::string Name() const;
 };
 
-/// Every operation x every point x every victim.
+/// Every operation x every point x every victim; formats and kinds of checkpoints change from case
+/// to case.
 std::vector<KillCase> AllKillCases();
 
 Status RunKillCase(const KillCase& kill_case, CrashCluster& cluster);
