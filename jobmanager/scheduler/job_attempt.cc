@@ -23,6 +23,19 @@ void AddCoordinator(const OperatorId& op, const JobVertexId& vertex, const Resto
   coordinator->set_state(state->second);
 }
 
+/// What the subtask is restored from, if it had state.
+void AddRestore(const SubtaskPosition& key, const pb::cluster::v1::SubtaskRef& subtask,
+                const RestoredState& restored, DeployTasks* deploy) {
+  const auto state = restored.subtasks.find(key);
+  if (state == restored.subtasks.end()) return;
+  auto* restore = deploy->add_restores();
+  *restore->mutable_subtask() = subtask;
+  for (const auto& op : state->second) *restore->add_operators() = op;
+  const auto in_flight = restored.in_flight.find(key);
+  if (in_flight == restored.in_flight.end()) return;
+  for (const auto& channel : in_flight->second) *restore->add_in_flight() = channel;
+}
+
 }  // namespace
 
 JobAttempt::JobAttempt(const graph::JobGraph& graph, int number, int64_t now_ms)
@@ -101,14 +114,7 @@ DeployTasks JobAttempt::MakeDeployment(const std::string& task_manager_id,
       placement->mutable_subtask()->set_subtask(static_cast<int>(i));
       placement->set_executor_id(executors_.at(subtask.task_manager_id).executor_id);
       if (restored == nullptr || subtask.task_manager_id != task_manager_id) continue;
-      const auto state = restored->subtasks.find({vertex.id, static_cast<int>(i)});
-      if (state == restored->subtasks.end()) continue;
-      auto* restore = deploy.add_restores();
-      *restore->mutable_subtask() = placement->subtask();
-      for (const auto& op : state->second) *restore->add_operators() = op;
-      const auto in_flight = restored->in_flight.find({vertex.id, static_cast<int>(i)});
-      if (in_flight == restored->in_flight.end()) continue;
-      for (const auto& channel : in_flight->second) *restore->add_in_flight() = channel;
+      AddRestore({vertex.id, static_cast<int>(i)}, placement->subtask(), *restored, &deploy);
     }
   }
   for (const auto& [id, executor] : executors_) {
