@@ -9,7 +9,7 @@
 
 #include "common/graph/job_graph.h"
 #include "common/snapshot/metadata.h"
-#include "jobmanager/checkpoint/restore_plan.h"
+#include "jobmanager/checkpoint/restored_state.h"
 
 namespace flink::jobmanager {
 

@@ -11,7 +11,7 @@
 #include "common/base/ids.h"
 #include "common/graph/job_graph.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
-#include "jobmanager/checkpoint/restore_plan.h"
+#include "jobmanager/checkpoint/restored_state.h"
 #include "jobmanager/resource/slot_pool.h"
 #include "jobmanager/scheduler/job_details.h"
 

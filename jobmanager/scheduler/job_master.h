@@ -18,7 +18,7 @@
 #include "flink/pb/cluster/v1/cluster.pb.h"
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 #include "jobmanager/checkpoint/job_store.h"
-#include "jobmanager/checkpoint/restore_plan.h"
+#include "jobmanager/checkpoint/restored_state.h"
 #include "jobmanager/resource/slot_pool.h"
 #include "jobmanager/scheduler/checkpoint_driver.h"
 #include "jobmanager/scheduler/job_attempt.h"

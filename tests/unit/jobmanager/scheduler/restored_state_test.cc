@@ -1,9 +1,10 @@
+#include "jobmanager/checkpoint/restored_state.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/serializer_snapshot.h"
-#include "jobmanager/checkpoint/restore_plan.h"
 #include "scripted_cluster.h"
 
 namespace flink::jobmanager {

@@ -1,4 +1,4 @@
-#include "jobmanager/checkpoint/restore_plan.h"
+#include "jobmanager/checkpoint/restored_state.h"
 
 #include <algorithm>
 
