@@ -21,9 +21,8 @@ using pb::graph::v1::SavepointRestoreSettings;
 StatusOr<Json> PlanFromFiles(const PackagedProgram& program,
                              const SavepointRestoreSettings& restore) {
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(restore.path()));
-  snapshot::RestorePlan plan = snapshot::MakeRestorePlan(
-      loaded.metadata, program.job_graph, {restore.path(), restore.allow_non_restored_state()},
-      snapshot::ReadSideFile(loaded.directory));
+  snapshot::RestorePlan plan = snapshot::PlanRestore(
+      loaded, program.job_graph, {restore.path(), restore.allow_non_restored_state()});
   if (restore.claim_mode() == SavepointRestoreSettings::CLAIM_MODE_CLAIM) {
     const auto claim = snapshot::FindClaim(loaded.directory);
     if (!claim.ok()) {

@@ -59,7 +59,7 @@ static void ParseFlight(const std::string& line, flink::Collector<Flight>& out) 
 
 class CountPerHour : public flink::KeyedProcessFunction<HourKey, Flight, std::string> {
  public:
-  void Open(RuntimeContext& context) override { totals_ = context.GetValueState<Totals>("totals"); }
+  void DeclareStates(StateDeclarations& states) override { states.Value("totals", &totals_); }
 
   void ProcessElement(Flight& flight, Context& context, flink::Collector<std::string>&) override {
     Totals& totals = totals_.Mutable();

@@ -276,9 +276,11 @@ class KeyedStream {
                   "The function's input type is not the type of the stream's records.");
     static_assert(std::is_same_v<typename F::KeyType, K>,
                   "The function's key type is not the type that the key selector gives.");
+    using ProcessStep = KeyedProcessOperator<T, KeySelector, F>;
     StreamNode node = KeyedNode("KeyedProcess");
+    node.states = ProcessStep::States(function);
     node.make_operator = [selector = selector_, function = std::move(function)] {
-      return std::make_unique<KeyedProcessOperator<T, KeySelector, F>>(selector, function);
+      return std::make_unique<ProcessStep>(selector, function);
     };
     return DataStream<typename F::OutputType>(graph_, graph_->AddNode(std::move(node), inputs_));
   }
@@ -294,9 +296,11 @@ class KeyedStream {
 
   template <class Update>
   DataStream<T> Aggregate(const char* name, Update update) const {
+    using Aggregation = KeyedReduceOperator<T, KeySelector, Update>;
     StreamNode node = KeyedNode(name);
+    node.states = Aggregation::States();
     node.make_operator = [selector = selector_, update = std::move(update)] {
-      return std::make_unique<KeyedReduceOperator<T, KeySelector, Update>>(selector, update);
+      return std::make_unique<Aggregation>(selector, update);
     };
     return DataStream<T>(graph_, graph_->AddNode(std::move(node), inputs_));
   }

@@ -140,6 +140,31 @@ class KeyedRuntimeContext : public RuntimeContext {
   std::vector<std::unique_ptr<internal::KeyedTable<K>>> tables_;
 };
 
+/// Takes the states that a keyed function has in any case. Their types are in the job graph then: a
+/// snapshot that holds others is refused when the job is submitted, and by `flink run --dry-run`.
+template <class K>
+class KeyedStateDeclarations {
+ public:
+  /// While the job is being described: `described` gets what is declared.
+  explicit KeyedStateDeclarations(std::vector<StateDescription>* described)
+      : described_(described) {}
+  /// In a subtask: the states become usable.
+  explicit KeyedStateDeclarations(KeyedRuntimeContext<K>* context) : context_(context) {}
+
+  /// As KeyedRuntimeContext::GetValueState, into `state` (a member of the function).
+  template <class V>
+  void Value(const std::string& name, ValueState<V>* state) {
+    if (context_ == nullptr)
+      described_->push_back(ValueTable<K, V>::Describe(name));
+    else
+      *state = context_->template GetValueState<V>(name);
+  }
+
+ private:
+  std::vector<StateDescription>* described_ = nullptr;
+  KeyedRuntimeContext<K>* context_ = nullptr;
+};
+
 /// Timers of the current key. A timer is registered at most once per key and time. Times are ms
 /// since the epoch.
 class TimerService {
@@ -194,8 +219,8 @@ class ProcessFunction {
 ///
 ///     class Deduplicate : public flink::KeyedProcessFunction<std::string, Event, Event> {
 ///      public:
-///       void Open(RuntimeContext& context) override { seen_ = context.GetValueState<bool>("seen");
-///       } void ProcessElement(Event& e, Context&, flink::Collector<Event>& out) override {
+///       void DeclareStates(StateDeclarations& states) override { states.Value("seen", &seen_); }
+///       void ProcessElement(Event& e, Context&, flink::Collector<Event>& out) override {
 ///         if (seen_.Value()) return;
 ///         seen_.Update(true);
 ///         out.Collect(std::move(e));
@@ -211,6 +236,7 @@ class KeyedProcessFunction {
   using InputType = In;
   using OutputType = Out;
   using RuntimeContext = KeyedRuntimeContext<K>;
+  using StateDeclarations = KeyedStateDeclarations<K>;
 
   class Context {
    public:
@@ -233,7 +259,10 @@ class KeyedProcessFunction {
   };
 
   virtual ~KeyedProcessFunction() = default;
-  /// Before the first record; the place to get states.
+  /// The states that the function always has. Called before Open, and on a copy of the function
+  /// while the job is being described; it only declares.
+  virtual void DeclareStates(StateDeclarations& /*states*/) {}
+  /// Before the first record; the place to get states that are not declared.
   virtual void Open(RuntimeContext& /*context*/) {}
   /// `record` may be changed and moved from.
   virtual void ProcessElement(In& record, Context& context, Collector<Out>& out) = 0;

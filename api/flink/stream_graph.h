@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "flink/keyed_state_store.h"
 #include "flink/operator.h"
 
 namespace flink {
@@ -38,6 +39,8 @@ struct StreamNode {
   bool is_sink = false;
   bool stateful = false;
   bool keyed = false;
+  /// Those of a keyed operator that are known before it is opened, in the order it registers them.
+  std::vector<StateDescription> states;
   std::function<std::unique_ptr<Operator>()> make_operator;
   std::function<std::unique_ptr<SourceCoordinator>()> make_coordinator;  ///< Sources only.
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/graph/state_info.h"
 #include "common/graph/operator_id.h"
 
 namespace flink::graph {
@@ -162,6 +163,7 @@ class Builder {
     op.stateful = n.stateful;
     op.keyed = n.keyed;
     op.kind = KindOf(n);
+    op.declared_states = EncodeStates(n.states);
     vertex.operators.push_back(std::move(op));
     std::vector<std::string> chained;
     for (const StreamEdge* e : edges_.out[static_cast<size_t>(n.id)]) {

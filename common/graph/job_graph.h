@@ -21,6 +21,9 @@ struct OperatorDescription {
   bool stateful = false;
   bool keyed = false;
   std::string kind;  ///< "Data Source" or "Operator".
+  /// Of a keyed operator the type of its key and the states that are known before it is opened, as
+  /// the head of a keyed state stream (snapshot::KeyedStateHeader). Empty: not known.
+  std::string declared_states;
 };
 
 /// A chain of operators that runs as one task; `id` is the head's operator id.

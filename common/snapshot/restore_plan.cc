@@ -8,6 +8,7 @@
 
 #include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/operator_state_stream.h"
+#include "common/snapshot/snapshot_operator.h"
 #include "flink/key_group.h"
 
 namespace flink::snapshot {
@@ -37,8 +38,9 @@ std::string RangesText(const std::vector<KeyGroupRange>& ranges) {
 
 class Planner {
  public:
-  Planner(const CheckpointMetadata& metadata, const RestoreOptions& options, const SideFile& side)
-      : metadata_(metadata), options_(options), side_(side) {
+  Planner(const CheckpointMetadata& metadata, const RestoreOptions& options, const SideFile& side,
+          const StoredTypes& types)
+      : metadata_(metadata), options_(options), side_(side), types_(types) {
     plan_.path = options.path;
     plan_.checkpoint_id = metadata.checkpoint_id;
   }
@@ -82,6 +84,7 @@ class Planner {
         entry.max_parallelism = old->max_parallelism;
         CheckOperator(op, *old);
         CheckMaxParallelism(vertex, *old, &taken_over);
+        CheckTypes(op, &entry);
       }
       if (plan_.problems.size() != problems) entry.verdict = RestoreVerdict::kIncompatible;
       plan_.operators.push_back(std::move(entry));
@@ -173,6 +176,22 @@ class Planner {
         kFailed, old.operator_id.ToHex(), old_max, new_max, Describe(old), options_.path, old_max);
   }
 
+  void CheckTypes(const graph::OperatorDescription& op, RestoredOperator* entry) {
+    const auto stored = types_.find(op.id);
+    const std::optional<KeyedStateHeader> declared = DeclaredTypes(op);
+    if (stored == types_.end() || !declared.has_value()) return;
+    for (const KeyedStateHeader& header : stored->second) {
+      for (TypeConflict& conflict : ConflictsOf(header, *declared)) {
+        std::vector<TypeConflict>& known = entry->conflicts;
+        if (std::find(known.begin(), known.end(), conflict) != known.end()) continue;
+        Refuse("{} {}. In the operator \"{}\" {} {}", kFailed, options_.path, op.name,
+               op.uid.empty() ? "without uid" : "with the uid \"" + op.uid + "\"",
+               TextOf(conflict));
+        known.push_back(std::move(conflict));
+      }
+    }
+  }
+
   void Drop(const OperatorSnapshot& op) {
     RestoredOperator entry;
     entry.verdict = RestoreVerdict::kDropped;
@@ -218,8 +237,26 @@ class Planner {
   const CheckpointMetadata& metadata_;
   const RestoreOptions& options_;
   const SideFile& side_;
+  const StoredTypes& types_;
   RestorePlan plan_;
 };
+
+// What a snapshot of a job looks like before there is one: its operators, those with state marked
+// as such, and no bytes.
+CheckpointMetadata DescribeAsSnapshot(const graph::JobGraph& graph) {
+  CheckpointMetadata metadata;
+  for (const SnapshotOperator& op : OperatorsOf(graph)) {
+    OperatorSnapshot entry;
+    entry.operator_id = op.id;
+    entry.name = op.name;
+    entry.uid = op.uid;
+    entry.parallelism = op.parallelism;
+    entry.max_parallelism = op.max_parallelism;
+    if (op.stateful) entry.coordinator_state = InlineHandle{"running", ""};
+    metadata.operators.push_back(std::move(entry));
+  }
+  return metadata;
+}
 
 }  // namespace
 
@@ -238,8 +275,27 @@ const char* NameOf(RestoreVerdict verdict) {
 }
 
 RestorePlan MakeRestorePlan(const CheckpointMetadata& metadata, const graph::JobGraph& graph,
-                            const RestoreOptions& options, const SideFile& side) {
-  return Planner(metadata, options, side).Plan(graph);
+                            const RestoreOptions& options, const SideFile& side,
+                            const StoredTypes& types) {
+  return Planner(metadata, options, side, types).Plan(graph);
+}
+
+RestorePlan PlanRestore(const LoadedSnapshot& snapshot, const graph::JobGraph& graph,
+                        const RestoreOptions& options) {
+  const StatusOr<StoredTypes> types = ReadStoredTypes(snapshot, graph);
+  RestorePlan plan =
+      MakeRestorePlan(snapshot.metadata, graph, options, ReadSideFile(snapshot.directory),
+                      types.ok() ? *types : StoredTypes());
+  if (!types.ok()) {
+    plan.problems.push_back(
+        fmt::format("{} {}. {}", kFailed, options.path, Message(types.status())));
+  }
+  return plan;
+}
+
+RestorePlan PlanRestoreOfRunning(const graph::JobGraph& running, const graph::JobGraph& graph,
+                                 const RestoreOptions& options) {
+  return MakeRestorePlan(DescribeAsSnapshot(running), graph, options, {}, TypesOfRunning(running));
 }
 
 Status ProblemsOf(const RestorePlan& plan) {
@@ -247,23 +303,6 @@ Status ProblemsOf(const RestorePlan& plan) {
   std::string text;
   for (const std::string& problem : plan.problems) text += (text.empty() ? "" : "\n") + problem;
   return FailedPrecondition("{}", text);
-}
-
-CheckpointMetadata DescribeAsSnapshot(const graph::JobGraph& graph) {
-  CheckpointMetadata metadata;
-  for (const graph::JobVertex& vertex : graph.vertices) {
-    for (const graph::OperatorDescription& op : vertex.operators) {
-      OperatorSnapshot entry;
-      entry.operator_id = op.id;
-      entry.name = op.name;
-      entry.uid = op.uid;
-      entry.parallelism = vertex.parallelism;
-      entry.max_parallelism = vertex.max_parallelism;
-      if (op.stateful) entry.coordinator_state = InlineHandle{"running", ""};
-      metadata.operators.push_back(std::move(entry));
-    }
-  }
-  return metadata;
 }
 
 bool HasOwnState(const OperatorSnapshot& op) {

@@ -14,6 +14,7 @@
 #include "common/graph/job_graph.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/side_file.h"
+#include "common/snapshot/state_types.h"
 
 namespace flink::snapshot {
 
@@ -45,6 +46,7 @@ struct RestoredOperator {
   int old_parallelism = 0;  ///< In the snapshot; 0: not in it.
   int parallelism = 0;      ///< In the job; 0: not in it.
   int max_parallelism = 0;
+  std::vector<TypeConflict> conflicts;  ///< What is stored with another type than the job declares.
   bool operator==(const RestoredOperator&) const = default;
 };
 
@@ -62,16 +64,21 @@ struct RestorePlan {
   std::vector<std::string> problems;
 };
 
-/// Pure. `side` makes problems more readable, and says whether records in flight are ours.
+/// Pure. `side` makes problems more readable, and says whether records in flight are ours. `types`:
+/// of the keyed state in the snapshot; what is not in it is not compared.
 RestorePlan MakeRestorePlan(const CheckpointMetadata& metadata, const graph::JobGraph& graph,
-                            const RestoreOptions& options, const SideFile& side = {});
+                            const RestoreOptions& options, const SideFile& side = {},
+                            const StoredTypes& types = {});
+
+/// The same with what the files say. One that cannot be read is a problem that names it. Blocks.
+RestorePlan PlanRestore(const LoadedSnapshot& snapshot, const graph::JobGraph& graph,
+                        const RestoreOptions& options);
+/// The same of a job that runs and has written no snapshot.
+RestorePlan PlanRestoreOfRunning(const graph::JobGraph& running, const graph::JobGraph& graph,
+                                 const RestoreOptions& options);
 
 /// The problems as one status; OK when there are none.
 Status ProblemsOf(const RestorePlan& plan);
-
-/// What a snapshot of a job looks like before there is one: its operators, those with state marked
-/// as such, and no bytes.
-CheckpointMetadata DescribeAsSnapshot(const graph::JobGraph& graph);
 
 /// Whether something of the operator itself is in the snapshot, not only the mark that its task
 /// sets at the end of its input (kEndOfInputState).

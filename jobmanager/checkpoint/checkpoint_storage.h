@@ -26,6 +26,7 @@
 #include "common/io/file_lock.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/side_file.h"
+#include "common/snapshot/snapshot_operator.h"
 #include "jobmanager/checkpoint/checkpoint_events.h"
 #include "jobmanager/checkpoint/checkpoint_types.h"
 
@@ -35,26 +36,16 @@ using snapshot::kSideFileName;
 using snapshot::ReadSideFile;
 using snapshot::ResolveSnapshotPointer;
 using snapshot::SideFile;
+using snapshot::SnapshotOperator;
 /// external_path of a checkpoint below the JobManager's own work directory.
 inline constexpr const char* kNotExternallyAddressable = "<checkpoint-not-externally-addressable>";
-
-/// What is written about an operator. Sizes of a snapshot's operators come from here, not from the
-/// graph the client sent: the maximum parallelism may have been taken over from a restored
-/// snapshot.
-struct SnapshotOperator {
-  OperatorId id;
-  std::string name;
-  std::string uid;
-  JobVertexId vertex;
-  int parallelism = 1;
-  int max_parallelism = 128;
-  bool keyed = false;
-};
 
 /// All that the metadata of a snapshot is made of besides the acknowledgements.
 struct SnapshotDescription {
   JobId job;
   std::string job_name;
+  /// Sizes of a snapshot's operators come from here, not from the graph the client sent: the
+  /// maximum parallelism may have been taken over from a restored snapshot.
   std::vector<SnapshotOperator> operators;
 };
 

@@ -1,32 +1,13 @@
 #include "jobmanager/checkpoint/portability.h"
 
-#include <algorithm>
-
-#include "common/io/file_system.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/serializer_snapshot.h"
+#include "common/snapshot/state_types.h"
 
 namespace flink::jobmanager {
 namespace {
 
-constexpr uint64_t kFirstHeadBytes = 64 << 10;
 constexpr std::string_view kFlinkPackage = "org.apache.flink.";
-
-StatusOr<snapshot::KeyedStateHeader> ReadHead(const snapshot::StreamStateHandle& stream,
-                                              const std::string& directory) {
-  if (const auto* in_place = std::get_if<snapshot::InlineHandle>(&stream)) {
-    return snapshot::ParseKeyedStateHeader(in_place->bytes);
-  }
-  ASSIGN_OR_RETURN(const std::string path, snapshot::ResolveStreamPath(stream, directory));
-  ASSIGN_OR_RETURN(const uint64_t size, io::FileSize(path));
-  for (uint64_t wanted = kFirstHeadBytes;; wanted *= 4) {
-    const uint64_t length = std::min(wanted, size);
-    ASSIGN_OR_RETURN(const std::string bytes, io::ReadFileRange(path, 0, length));
-    StatusOr<snapshot::KeyedStateHeader> header = snapshot::ParseKeyedStateHeader(bytes);
-    if (header.ok()) return header;
-    if (length == size) return With(header.status(), "reading {}", path);
-  }
-}
 
 /// Empty when Flink knows all classes of the type.
 std::string ForeignClass(std::string_view serializer) {
@@ -60,7 +41,8 @@ StatusOr<std::vector<NotPortableState>> FindNotPortableStates(const snapshot::Op
   for (const auto& [index, subtask] : op.subtasks) {
     const auto* groups = std::get_if<snapshot::KeyGroupsHandle>(&subtask.managed_keyed_state);
     if (groups == nullptr || groups->kind != snapshot::KeyGroupsHandle::Kind::kSavepoint) continue;
-    ASSIGN_OR_RETURN(const snapshot::KeyedStateHeader header, ReadHead(groups->stream, directory));
+    ASSIGN_OR_RETURN(const snapshot::KeyedStateHeader header,
+                     snapshot::ReadKeyedStateHead(groups->stream, directory));
     for (const snapshot::StateMetaInfo& state : header.states) {
       std::string reason = ReasonAgainst(state, header.key_serializer);
       if (!reason.empty()) found.push_back({state.name, std::move(reason)});

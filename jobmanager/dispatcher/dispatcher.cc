@@ -272,8 +272,7 @@ void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& gr
   options.allow_non_restored_state = submitted->allow_non_restored_state;
   const std::string directory = master->LatestCheckpointDirectory();
   if (directory.empty()) {
-    done(snapshot::MakeRestorePlan(snapshot::DescribeAsSnapshot(master->running_graph()),
-                                   submitted->graph, options));
+    done(snapshot::PlanRestoreOfRunning(master->running_graph(), submitted->graph, options));
     return;
   }
   io_->Submit([main = deps_.main, self = self_, directory, options, graph = submitted->graph,
@@ -281,8 +280,7 @@ void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& gr
     auto plan = std::make_shared<StatusOr<snapshot::RestorePlan>>(snapshot::RestorePlan());
     const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(directory);
     if (loaded.ok()) {
-      *plan = snapshot::MakeRestorePlan(loaded->metadata, graph, options,
-                                        snapshot::ReadSideFile(directory));
+      *plan = snapshot::PlanRestore(*loaded, graph, options);
     } else {
       *plan = loaded.status();
     }

@@ -205,13 +205,12 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
-  const SideFile side = ReadSideFile(loaded.directory);
   InitialRestore restore;
-  restore.plan = snapshot::MakeRestorePlan(loaded.metadata, graph,
-                                           {job.restore_path, job.allow_non_restored_state}, side);
+  restore.plan =
+      snapshot::PlanRestore(loaded, graph, {job.restore_path, job.allow_non_restored_state});
   RETURN_IF_ERROR(ProblemsOf(restore.plan));
   ASSIGN_OR_RETURN(restore.state, LoadRestoredState(loaded, graph, restore.plan));
-  restore.snapshot = AsCompleted(loaded, side, job.claim_mode);
+  restore.snapshot = AsCompleted(loaded, ReadSideFile(loaded.directory), job.claim_mode);
   return std::optional<InitialRestore>(std::move(restore));
 }
 
@@ -466,19 +465,7 @@ SnapshotDescription JobMaster::DescribeSnapshot() const {
   SnapshotDescription description;
   description.job = job_.id;
   description.job_name = job_.graph.name;
-  for (const graph::JobVertex& vertex : graph_.vertices) {
-    for (const graph::OperatorDescription& op : vertex.operators) {
-      SnapshotOperator described;
-      described.id = op.id;
-      described.name = op.name;
-      described.uid = op.uid;
-      described.vertex = vertex.id;
-      described.parallelism = vertex.parallelism;
-      described.max_parallelism = vertex.max_parallelism;
-      described.keyed = op.keyed;
-      description.operators.push_back(std::move(described));
-    }
-  }
+  description.operators = snapshot::OperatorsOf(graph_);
   return description;
 }
 

@@ -43,6 +43,7 @@ StatusOr<OperatorDescription> OperatorFromProto(const pb::graph::v1::Operator& m
   op.stateful = message.stateful();
   op.keyed = message.keyed();
   op.kind = message.kind();
+  op.declared_states = message.declared_states();
   return op;
 }
 
@@ -135,6 +136,7 @@ pb::graph::v1::JobGraph ToProto(const JobGraph& graph) {
       o->set_stateful(op.stateful);
       o->set_keyed(op.keyed);
       o->set_kind(op.kind);
+      o->set_declared_states(op.declared_states);
     }
   }
   for (const JobEdge& edge : graph.edges) {

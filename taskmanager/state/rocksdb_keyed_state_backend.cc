@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "api/graph/state_info.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/serializer_snapshot.h"
 #include "taskmanager/state/keyed_state_restore.h"
-#include "taskmanager/state/state_type_name.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -15,35 +15,6 @@ namespace {
 /// Slots looked at per AdvanceSnapshot: some 0.2 ms when all are dirty.
 constexpr size_t kSlotsPerStep = 4096;
 constexpr size_t kRowSetBytes = 4 << 20;
-
-std::string_view KindName(StateKind kind) {
-  switch (kind) {
-    case StateKind::kValue:
-      return "VALUE";
-    case StateKind::kList:
-      return "LIST";
-    case StateKind::kMap:
-      return "MAP";
-    case StateKind::kReducing:
-      return "REDUCING";
-    case StateKind::kAggregating:
-      return "AGGREGATING";
-    case StateKind::kPriorityQueue:
-      break;
-  }
-  return "";
-}
-
-std::string Describe(const snapshot::StateMetaInfo& info, const std::string& key_serializer) {
-  std::string value = TypeNameOfSnapshot(info.Serializer(snapshot::kValueSerializerKey));
-  if (info.kind == snapshot::StateKind::kPriorityQueue) return value;
-  const std::string name_space =
-      TypeNameOfSnapshot(info.Serializer(snapshot::kNamespaceSerializerKey));
-  std::string text(info.Option(snapshot::kKeyedStateTypeOption));
-  text += " state of " + value + " by " + TypeNameOfSnapshot(key_serializer);
-  if (name_space != "VoidNamespace") text += " and " + name_space;
-  return text;
-}
 
 }  // namespace
 
@@ -131,43 +102,19 @@ void RocksDbKeyedStateBackend::ThrowIfFailed() const {
     Throw(Message(failure_));
 }
 
-snapshot::StateMetaInfo RocksDbKeyedStateBackend::InfoOf(const StateDescription& d) const {
-  if (d.kind == StateKind::kPriorityQueue) {
-    return snapshot::StateMetaInfo::PriorityQueue(d.name, d.value_snapshot);
-  }
-  return snapshot::StateMetaInfo::KeyValue(d.name, KindName(d.kind), d.namespace_snapshot,
-                                           d.value_snapshot);
-}
-
 void RocksDbKeyedStateBackend::CheckKeyType(const StateDescription& description) {
   if (key_serializer_.empty()) key_serializer_ = description.key_snapshot;
-  if (key_serializer_ == description.key_snapshot) return;
-  throw StateTypeError(
-      WithOperator("state \"" + description.name + "\" has keys of type " +
-                   TypeNameOfSnapshot(description.key_snapshot) +
-                   ", but the state that exists has " + TypeNameOfSnapshot(key_serializer_) +
-                   ". Restore with the old key type, or give the operator another uid and start "
-                   "with --allowNonRestoredState."));
+  Refuse(snapshot::KeyConflict(key_serializer_, description.key_snapshot));
 }
 
 void RocksDbKeyedStateBackend::CheckSameState(const State& restored,
                                               const StateDescription& description,
                                               const snapshot::StateMetaInfo& wanted) const {
-  const auto same = [&](std::string_view key) {
-    return restored.info.Serializer(key) == wanted.Serializer(key);
-  };
-  if (restored.info.kind == wanted.kind && same(snapshot::kValueSerializerKey) &&
-      same(snapshot::kNamespaceSerializerKey) &&
-      restored.info.Option(snapshot::kKeyedStateTypeOption) ==
-          wanted.Option(snapshot::kKeyedStateTypeOption)) {
-    return;
-  }
-  throw StateTypeError(WithOperator("state \"" + description.name + "\" is stored as " +
-                                    Describe(restored.info, key_serializer_) +
-                                    ", but the job declares it as " +
-                                    Describe(wanted, description.key_snapshot) +
-                                    ". Restore with the old type, or give the state another "
-                                    "name."));
+  Refuse(snapshot::StateConflict(restored.info, key_serializer_, wanted, description.key_snapshot));
+}
+
+void RocksDbKeyedStateBackend::Refuse(const std::optional<snapshot::TypeConflict>& conflict) const {
+  if (conflict.has_value()) throw StateTypeError(WithOperator(snapshot::TextOf(*conflict)));
 }
 
 void RocksDbKeyedStateBackend::CheckTypesAreReadable(const StateDescription& description) const {
@@ -184,7 +131,7 @@ void RocksDbKeyedStateBackend::CheckTypesAreReadable(const StateDescription& des
 int RocksDbKeyedStateBackend::RegisterState(const StateDescription& description) {
   CheckTypesAreReadable(description);
   CheckKeyType(description);
-  const snapshot::StateMetaInfo info = InfoOf(description);
+  const snapshot::StateMetaInfo info = graph::InfoOf(description);
   for (size_t i = 0; i < states_.size(); ++i) {
     if (states_[i].info.name != description.name) continue;
     CheckSameState(states_[i], description, info);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/state_types.h"
 #include "taskmanager/state/keyed_state_backend.h"
 #include "taskmanager/state/rocksdb_store.h"
 #include "taskmanager/state/snapshot_writer.h"
@@ -104,11 +105,11 @@ class RocksDbKeyedStateBackend final : public KeyedStateBackend {
   std::string WithOperator(const std::string& what) const;
   [[noreturn]] void Throw(const std::string& what) const;
   void ThrowIfFailed() const;
-  snapshot::StateMetaInfo InfoOf(const StateDescription& description) const;
   void CheckKeyType(const StateDescription& description);
   void CheckTypesAreReadable(const StateDescription& description) const;
   void CheckSameState(const State& restored, const StateDescription& description,
                       const snapshot::StateMetaInfo& wanted) const;
+  void Refuse(const std::optional<snapshot::TypeConflict>& conflict) const;
   StatusOr<std::string> Header() const;
   EncodedRows& RowsOf(StateTableBase* table, std::vector<StateRows>& rows) const;
   void FinishSweep();

@@ -97,6 +97,115 @@ TEST_F(DryRunTest, AddedDroppedAndReorderedOperatorsAreTold) {
                 sentence);
 }
 
+TEST_F(DryRunTest, AChangedTypeIsRefusedBeforeAnythingStartsInEitherFormat) {
+  const Words endless = {"--count", "100000000"};
+  const std::string other = Running(endless);
+  const std::string job = Running(endless + Words{"--declare-last"});
+  struct Change {
+    Words arguments;
+    std::string uid;
+    std::string state;
+    std::string stored;
+    std::string declared;
+    std::string sentence;
+  };
+  const std::string tuple = "VALUE state of Tuple2<Long,";
+  const std::vector<Change> changes = {
+      // The records that reach "last" have another type, too, but its state has not.
+      {{"--sum", "long"},
+       "sum",
+       "_op_state",
+       tuple + "Integer> by Long",
+       tuple + "Long> by Long",
+       "In the operator \"Keyed Aggregation\" with the uid \"sum\" the state \"_op_state\" is "
+       "stored as VALUE state of Tuple2<Long,Integer> by Long, but the job declares it as VALUE "
+       "state of Tuple2<Long,Long> by Long: restore with the old type, or give the operator "
+       "another "
+       "uid and start with --allowNonRestoredState."},
+      {{"--key", "string"},
+       "sum",
+       "",
+       "Long",
+       "String",
+       "In the operator \"Keyed Aggregation\" with the uid \"sum\" the state is stored by keys of "
+       "type Long, but the job declares keys of type String: restore with the old key type, or "
+       "give "
+       "the operator another uid and start with --allowNonRestoredState."},
+      {{"--last", "long"},
+       "last",
+       "last",
+       "VALUE state of Integer by Long",
+       "VALUE state of Long by Long",
+       "In the operator \"last\" with the uid \"last\" the state \"last\" is stored as VALUE "
+       "state of Integer by Long, but the job declares it as VALUE state of Long by Long: restore "
+       "with the old type, or give the state another name."},
+  };
+  Words snapshots;
+  for (const char* type : {"canonical", "native"}) {
+    const CommandResult taken =
+        cluster_->Flink({"savepoint", "--type", type, job, Dir(std::string("sp-") + type)});
+    ASSERT_EQ(taken.exit_code, 0) << taken.err;
+    const size_t at = taken.out.find("file:");
+    ASSERT_NE(at, std::string::npos) << taken.out;
+    snapshots.push_back(taken.out.substr(at, taken.out.find('\n', at) - at));
+  }
+  const size_t jobs = Jobs().size();
+  const auto expect_conflict = [](const CommandResult& json, const Change& change) {
+    EXPECT_EQ(json.exit_code, 1) << json.out << json.err;
+    const auto plan = nlohmann::json::parse(json.out, nullptr, false);
+    ASSERT_TRUE(plan.is_object()) << json.out;
+    EXPECT_EQ(plan["restorable"], false);
+    EXPECT_EQ(plan["problems"].size(), 1u) << plan.dump();
+    for (const auto& op : plan["operators"]) {
+      EXPECT_EQ(op["verdict"], op["uid"] == change.uid ? "incompatible" : "matched") << op.dump();
+      if (op["uid"] != change.uid) continue;
+      EXPECT_EQ(op["conflicts"], nlohmann::json::array({{{"state", change.state},
+                                                         {"stored", change.stored},
+                                                         {"declared", change.declared}}}));
+    }
+  };
+  for (const std::string& path : snapshots) {
+    const CommandResult same = DryRun({"-s", path}, {"--declare-last"});
+    EXPECT_EQ(same.exit_code, 0) << same.out << same.err;
+    for (const Change& change : changes) {
+      const Words arguments = Words{"--declare-last"} + change.arguments;
+      const CommandResult table = DryRun({"-s", path}, arguments);
+      ExpectRefusedByDryRun(table, "* Failed to rollback to checkpoint/savepoint " + path + ". " +
+                                       change.sentence + "\n");
+      EXPECT_THAT(table.out, HasSubstr("\nincompatible  "));
+      EXPECT_THAT(table.out, HasSubstr(" 0 new, 0 dropped, 1 incompatible.\n"));
+      expect_conflict(DryRun({"-s", path, "--json"}, arguments), change);
+      ExpectRefused(
+          cluster_->Flink(Words{"run", "-d", "-s", path} + Settings() + Program(arguments)),
+          change.sentence);
+    }
+  }
+  for (const bool with_checkpoint : {false, true}) {
+    if (with_checkpoint) {
+      ASSERT_EQ(cluster_->Flink({"checkpoint", job}).exit_code, 0);
+    }
+    EXPECT_EQ(DryRun({"--against", job}, {"--declare-last"}).exit_code, 0);
+    for (const Change& change : changes) {
+      const Words arguments = Words{"--declare-last"} + change.arguments;
+      ExpectRefusedByDryRun(DryRun({"--against", job}, arguments), change.sentence);
+      expect_conflict(DryRun({"--against", job, "--json"}, arguments), change);
+    }
+  }
+  // Nothing was started, and nobody else noticed.
+  for (const auto& entry : Jobs()) {
+    if (entry["name"] == TestName() && entry["jid"] != job && entry["jid"] != other) {
+      EXPECT_EQ(entry["state"], "FAILED") << entry.dump();
+    }
+  }
+  EXPECT_EQ(Jobs().size(), jobs + snapshots.size() * changes.size());
+  for (const std::string& id : {job, other}) {
+    EXPECT_EQ(cluster_->JobState(id), "RUNNING");
+    const auto history = cluster_->Get("/jobs/" + id + "/exceptions");
+    ASSERT_TRUE(history.ok());
+    EXPECT_THAT((*history)["exceptionHistory"]["entries"], IsEmpty()) << history->dump();
+  }
+}
+
 TEST_F(DryRunTest, AChangedTypeOfAFunctionsStateFailsTheJobWithoutARestart) {
   const std::string path = Savepoint();
   // Known when the function is opened only.

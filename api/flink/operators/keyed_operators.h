@@ -12,6 +12,7 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "flink/functions.h"
 #include "flink/operators/one_input_operator.h"
@@ -71,9 +72,15 @@ class UserTimers final : public TimerService {
       : time_(&context.time_service()),
         key_context_(key_context),
         fire_(std::move(fire)),
-        processing_(*context.keyed_state(), TimerQueue<K>::Processing("user-timers")),
-        event_(*context.keyed_state(), TimerQueue<K>::Event("user-timers")) {
+        processing_(*context.keyed_state(), TimerQueue<K>::Processing(kService)),
+        event_(*context.keyed_state(), TimerQueue<K>::Event(kService)) {
     Schedule(processing_.NextTime());
+  }
+
+  /// Appends the states of the timers, in the order in which they are registered.
+  static void Describe(std::vector<StateDescription>& states) {
+    states.push_back(TimerQueue<K>::Describe(TimerQueue<K>::Processing(kService)));
+    states.push_back(TimerQueue<K>::Describe(TimerQueue<K>::Event(kService)));
   }
 
   void RegisterEventTimeTimer(int64_t time_ms) override {
@@ -100,6 +107,7 @@ class UserTimers final : public TimerService {
 
  private:
   static constexpr int64_t kNever = TimerQueue<K>::kNone;
+  static constexpr char kService[] = "user-timers";
 
   void Fire(TimerQueue<K>& queue, int64_t limit_ms, TimeDomain domain) {
     int64_t time_ms;
@@ -146,8 +154,19 @@ class KeyedProcessOperator final : public OneInputOperator<T, typename F::Output
         function_(std::move(function)),
         collector_(&this->output_) {}
 
+  /// What is known before it is opened.
+  static std::vector<StateDescription> States(F function) {
+    std::vector<StateDescription> states;
+    KeyedStateDeclarations<K> declarations(&states);
+    function.DeclareStates(declarations);
+    internal::UserTimers<K>::Describe(states);
+    return states;
+  }
+
   void Open(OperatorContext& context) override {
     runtime_.emplace(context, &key_);
+    KeyedStateDeclarations<K> declarations(&*runtime_);
+    function_.DeclareStates(declarations);
     function_.Open(*runtime_);
     // Behind the function's states, as in Flink's snapshots.
     timers_.emplace(context, &key_, [this](int64_t time_ms, const K& key, TimeDomain domain) {
@@ -219,11 +238,15 @@ class KeyedReduceOperator final : public OneInputOperator<T, T> {
   KeyedReduceOperator(KeySelector selector, Update update)
       : selector_(std::move(selector)), update_(std::move(update)) {}
 
+  static std::vector<StateDescription> States() { return {ValueTable<K, T>::Describe(kStateName)}; }
+
   void Open(OperatorContext& context) override {
-    table_.emplace(*context.keyed_state(), "_op_state");
+    table_.emplace(*context.keyed_state(), kStateName);
   }
 
  private:
+  static constexpr char kStateName[] = "_op_state";
+
   void ProcessRecords(Batch<T>& batch) override {
     const size_t n = batch.records.size();
     for (size_t begin = 0; begin < n; begin += internal::kKeyChunk) {

@@ -35,6 +35,15 @@ class TimerQueue final : public StateTableBase {
   /// timers of a restored state. Throws std::runtime_error when it has another key type.
   TimerQueue(KeyedStateStore& store, const std::string& name)
       : store_(&store), max_parallelism_(store.max_parallelism()) {
+    state_id_ = store.RegisterState(Describe(name));
+    store.RegisterTable(this);
+    if (!store.IsEmpty(state_id_)) LoadAll();
+  }
+  TimerQueue(const TimerQueue&) = delete;
+  TimerQueue& operator=(const TimerQueue&) = delete;
+
+  /// What the queue registers; known without a store.
+  static StateDescription Describe(const std::string& name) {
     StateDescription description;
     description.name = name;
     description.kind = StateKind::kPriorityQueue;
@@ -44,12 +53,8 @@ class TimerQueue final : public StateTableBase {
         "org.apache.flink.streaming.api.operators.TimerSerializerSnapshot", 2, {},
         {description.key_snapshot, description.namespace_snapshot});
     description.value_type = "Timer<" + TypeSerializer<typename PlainKey<K>::Type>::Name() + ">";
-    state_id_ = store.RegisterState(description);
-    store.RegisterTable(this);
-    if (!store.IsEmpty(state_id_)) LoadAll();
+    return description;
   }
-  TimerQueue(const TimerQueue&) = delete;
-  TimerQueue& operator=(const TimerQueue&) = delete;
 
   /// State names as in Apache Flink. `service`: "user-timers" for functions, "window-timers" for
   /// windows.

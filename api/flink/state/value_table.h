@@ -45,14 +45,7 @@ class ValueTable final : public StateTableBase {
   /// type. `store` must outlive the table's use, and the table the store's.
   ValueTable(KeyedStateStore& store, const std::string& name, StateKind kind = StateKind::kValue)
       : store_(&store), max_parallelism_(store.max_parallelism()) {
-    StateDescription description;
-    description.name = name;
-    description.kind = kind;
-    description.key_snapshot = KeyTraits::KeySnapshot();
-    description.namespace_snapshot = KeyTraits::NamespaceSnapshot();
-    description.value_snapshot = TypeSerializer<V>::Snapshot();
-    description.value_type = TypeSerializer<V>::Name();
-    state_id_ = store.RegisterState(description);
+    state_id_ = store.RegisterState(Describe(name, kind));
     Allocate(kMinCapacity);
     complete_ = store.IsEmpty(state_id_);
     store.RegisterTable(this);
@@ -65,6 +58,18 @@ class ValueTable final : public StateTableBase {
       if (slots_[i].meta != 0) slots_[i].Destroy();
     }
     std::free(slots_);
+  }
+
+  /// What the table registers; known without a store.
+  static StateDescription Describe(const std::string& name, StateKind kind = StateKind::kValue) {
+    StateDescription description;
+    description.name = name;
+    description.kind = kind;
+    description.key_snapshot = KeyTraits::KeySnapshot();
+    description.namespace_snapshot = KeyTraits::NamespaceSnapshot();
+    description.value_snapshot = TypeSerializer<V>::Snapshot();
+    description.value_type = TypeSerializer<V>::Name();
+    return description;
   }
 
   static uint64_t Hash(const K& key) { return HashKey(key); }

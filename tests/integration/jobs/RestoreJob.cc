@@ -3,7 +3,9 @@
 //
 //   --output DIR [--count C] [--rate R] [--name NAME]
 //   --sum int|long      type of the count's state (Sum, declared before the job runs)
+//   --key long|string   type of the count's key
 //   --last int|long     type of the state "last" (a function's, known when it is opened)
+//   --declare-last      the function declares the state "last"
 //   --uid NAME          uid of the count; default "sum"
 //   --extra             two more steps without state in front of the count
 //   --no-uids           only operators with state have uids
@@ -31,12 +33,15 @@ using LongCount = Counted<int64_t>;
 FLINK_FIELDS(IntCount, key, count)
 FLINK_FIELDS(LongCount, key, count)
 
-template <class In, class N>
+template <class In, class N, bool kDeclared>
 class Last final : public flink::KeyedProcessFunction<int64_t, In, std::string> {
  public:
   using Base = flink::KeyedProcessFunction<int64_t, In, std::string>;
+  void DeclareStates(typename Base::StateDeclarations& states) override {
+    if constexpr (kDeclared) states.Value("last", &last_);
+  }
   void Open(typename Base::RuntimeContext& context) override {
-    last_ = context.template GetValueState<N>("last");
+    if constexpr (!kDeclared) last_ = context.template GetValueState<N>("last");
   }
   void ProcessElement(In& in, typename Base::Context&,
                       flink::Collector<std::string>& out) override {
@@ -49,14 +54,32 @@ class Last final : public flink::KeyedProcessFunction<int64_t, In, std::string> 
   flink::ValueState<N> last_;
 };
 
-template <class Count, class N>
+template <class Count, class N, bool kDeclared>
 void AddLast(const flink::DataStream<Count>& counts, const flink::ParameterTool& parameters) {
   counts.KeyBy(&Count::key)
-      .Process(Last<Count, N>())
+      .Process(Last<Count, N, kDeclared>())
       .Name("last")
       .Uid("last")
       .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
       .Uid("sink");
+}
+
+template <class Count, class N>
+void AddLast(const flink::DataStream<Count>& counts, const flink::ParameterTool& parameters) {
+  if (parameters.Has("declare-last")) {
+    AddLast<Count, N, true>(counts, parameters);
+  } else {
+    AddLast<Count, N, false>(counts, parameters);
+  }
+}
+
+template <class Count>
+flink::DataStream<Count> Counts(const flink::DataStream<Count>& pairs,
+                                const flink::ParameterTool& parameters) {
+  if (parameters.Get("key", "long") == "string") {
+    return pairs.KeyBy([](const Count& c) { return std::to_string(c.key); }).Sum(&Count::count);
+  }
+  return pairs.KeyBy(&Count::key).Sum(&Count::count);
 }
 
 template <class Count>
@@ -68,7 +91,7 @@ void Describe(flink::DataStream<int64_t> numbers, const flink::ParameterTool& pa
   }
   auto pairs = numbers.Map([](int64_t i) { return Count{i % kKeys, 1}; });
   if (!parameters.Has("no-uids")) pairs = pairs.Uid("pairs");
-  const auto counts = pairs.KeyBy(&Count::key).Sum(&Count::count).Uid(parameters.Get("uid", "sum"));
+  const auto counts = Counts(pairs, parameters).Uid(parameters.Get("uid", "sum"));
   if (parameters.Get("last", "int") == "long") {
     AddLast<Count, int64_t>(counts, parameters);
   } else {

@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "api/graph/state_info.h"
 #include "common/graph/operator_id.h"
+#include "common/snapshot/serializer_snapshot.h"
+#include "common/snapshot/state_types.h"
 #include "flink/stream_execution_environment.h"
 
 namespace flink::graph {
@@ -218,6 +223,76 @@ TEST(PlanJsonTest, AnyNameIsValidJson) {
   StreamExecutionEnvironment env;
   env.FromSequence(1, 9).Name("quote \" and \xff byte").Print();
   EXPECT_NO_THROW(nlohmann::json::parse(PlanJson(env.stream_graph(), 1)));
+}
+
+/// Two states that it always has, and one that it asks for when it is opened.
+class Declaring : public KeyedProcessFunction<int64_t, int64_t, int64_t> {
+ public:
+  void DeclareStates(StateDeclarations& states) override {
+    states.Value("count", &count_);
+    states.Value("names", &names_);
+  }
+  void Open(RuntimeContext& context) override { last_ = context.GetValueState<int32_t>("last"); }
+  void ProcessElement(int64_t&, Context&, Collector<int64_t>&) override {}
+
+ private:
+  ValueState<int64_t> count_;
+  ValueState<std::vector<std::string>> names_;
+  ValueState<int32_t> last_;
+};
+
+/// "name: kind value by key", in order.
+Strings DeclaredStates(const OperatorDescription& op) {
+  const auto header = snapshot::DeclaredTypes(op);
+  if (!header.has_value()) return {};
+  Strings states;
+  for (const snapshot::StateMetaInfo& info : header->states) {
+    states.push_back(info.name + ": " + std::string(info.Option(snapshot::kKeyedStateTypeOption)) +
+                     " " + snapshot::TypeNameOf(info.Serializer(snapshot::kValueSerializerKey)) +
+                     " by " + snapshot::TypeNameOf(header->key_serializer));
+  }
+  return states;
+}
+
+TEST(DeclaredStatesTest, KeyedOperatorsSayWhichStatesTheyHaveInAnyCase) {
+  StreamExecutionEnvironment env;
+  const auto numbers = env.FromSequence(1, 9);
+  numbers.Map([](int64_t v) { return std::pair<std::string, int32_t>("a", v); })
+      .KeyBy([](const std::pair<std::string, int32_t>& p) { return p.first; })
+      .Sum<1>()
+      .Print();
+  numbers.KeyBy([](int64_t v) { return static_cast<int32_t>(v); })
+      .Reduce([](int64_t a, int64_t b) { return a + b; })
+      .Print();
+  numbers.KeyBy(kSelf).Process(Declaring()).Print();
+  std::map<std::string, Strings> declared;
+  for (const JobVertex& vertex : Build(env).vertices) {
+    for (const OperatorDescription& op : vertex.operators) {
+      declared[op.name] = DeclaredStates(op);
+      EXPECT_EQ(op.keyed, !op.declared_states.empty()) << op.name;
+    }
+  }
+  EXPECT_EQ(declared["Keyed Aggregation"],
+            Strings{"_op_state: VALUE Tuple2<String,Integer> by String"});
+  EXPECT_EQ(declared["Keyed Reduce"], Strings{"_op_state: VALUE Long by Integer"});
+  EXPECT_EQ(declared["KeyedProcess"],
+            (Strings{"count: VALUE Long by Long", "names: VALUE List<String> by Long",
+                     "_timer_state/processing_user-timers:  Timer<Long,VoidNamespace> by Long",
+                     "_timer_state/event_user-timers:  Timer<Long,VoidNamespace> by Long"}));
+}
+
+TEST(DeclaredStatesTest, ATypeThatDescribesItselfWronglyIsLeftToTheTask) {
+  StateDescription state;
+  state.name = "odd";
+  state.key_snapshot = TypeSerializer<int64_t>::Snapshot();
+  state.namespace_snapshot = StateKeyTraits<int64_t>::NamespaceSnapshot();
+  state.value_snapshot = TypeSerializer<int64_t>::Snapshot();
+  EXPECT_NE(EncodeStates({state}), "");
+  state.value_snapshot = "MyType";
+  EXPECT_EQ(EncodeStates({state}), "");
+  state.value_snapshot = TypeSerializer<int64_t>::Snapshot() + "more";
+  EXPECT_EQ(EncodeStates({state}), "");
+  EXPECT_EQ(EncodeStates({}), "");
 }
 
 }  // namespace

@@ -93,9 +93,10 @@ TEST(KeyedReduceOperatorTest, SumsWrapAroundAsJavas) {
 /// processing time 2,000,000.
 class SumUntil : public KeyedProcessFunction<int32_t, std::pair<int32_t, int64_t>, std::string> {
  public:
+  void DeclareStates(StateDeclarations& states) override { states.Value("deadline", &deadline_); }
   void Open(RuntimeContext& context) override {
+    EXPECT_THROW(context.GetValueState<int32_t>("deadline"), std::invalid_argument);
     sum_ = context.GetValueState<int64_t>("sum");
-    deadline_ = context.GetValueState<int64_t>("deadline");
     EXPECT_THROW(context.GetValueState<std::string>("sum"), std::invalid_argument);
   }
   void ProcessElement(std::pair<int32_t, int64_t>& r, Context& context,

@@ -24,6 +24,7 @@ JobVertex Vertex(int node, uint8_t id) {
   op.keyed = true;
   op.has_coordinator = node == 1;
   op.kind = "Operator";
+  op.declared_states = std::string("head\0of a stream", 16);
   vertex.operators.push_back(op);
   return vertex;
 }
@@ -56,10 +57,22 @@ TEST(JobGraphProtoTest, AGraphSurvivesTheWire) {
   const OperatorDescription& op = back->vertices[0].operators.at(0);
   EXPECT_EQ(op.uid, "uid");
   EXPECT_TRUE(op.stateful && op.keyed && op.has_coordinator);
+  EXPECT_EQ(op.declared_states, graph.vertices[0].operators[0].declared_states);
   ASSERT_EQ(back->edges.size(), 1u);
   EXPECT_EQ(back->edges[0].input_index, 1);
   EXPECT_EQ(back->edges[0].ship_strategy, ShipStrategy::kHash);
   EXPECT_EQ(ToProto(graph).digest(), graph.Digest());
+}
+
+TEST(JobGraphProtoTest, AGraphThatDoesNotKnowItsStatesIsTheSameGraph) {
+  pb::graph::v1::JobGraph message = ToProto(Graph());
+  for (auto& vertex : *message.mutable_vertices()) {
+    for (auto& op : *vertex.mutable_operators()) op.clear_declared_states();
+  }
+  const auto back = FromProto(message);
+  ASSERT_TRUE(back.ok()) << Message(back.status());
+  EXPECT_EQ(back->Digest(), Graph().Digest());
+  EXPECT_EQ(back->vertices[0].operators[0].declared_states, "");
 }
 
 TEST(JobGraphProtoTest, WhatAReceiverCouldNotUseIsRefused) {

@@ -15,6 +15,7 @@
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/operator_state_stream.h"
+#include "common/snapshot/restore_plan.h"
 
 namespace flink::snapshot {
 namespace {
@@ -117,6 +118,45 @@ TEST_F(FlinkSnapshotGolden, NewerVersionsAreWrittenAsVersion4WithTheSameState) {
     ++checked;
   }
   EXPECT_GE(checked, 10);
+}
+
+TEST_F(FlinkSnapshotGolden, StatesFitAJobThatDeclaresTheTypesThatFlinkWrote) {
+  int checked = 0;
+  for (const Snapshot& snapshot : snapshots_) {
+    for (const OperatorSnapshot& op : snapshot.metadata.operators) {
+      for (const auto& [index, subtask] : op.subtasks) {
+        const auto* groups = std::get_if<KeyGroupsHandle>(&subtask.managed_keyed_state);
+        std::string bytes;
+        if (groups == nullptr || groups->kind != KeyGroupsHandle::Kind::kSavepoint ||
+            std::holds_alternative<FileHandle>(groups->stream) ||
+            !Read(snapshot, groups->stream, &bytes)) {
+          continue;
+        }
+        auto header = ParseKeyedStateHeader(bytes);
+        ASSERT_TRUE(header.ok()) << snapshot.directory << ": " << header.status();
+        graph::JobGraph graph;
+        graph::JobVertex& vertex = graph.vertices.emplace_back();
+        vertex.parallelism = op.parallelism;
+        vertex.max_parallelism = op.max_parallelism;
+        graph::OperatorDescription& described = vertex.operators.emplace_back();
+        described.id = op.operator_id;
+        described.declared_states = SerializeKeyedStateHeader(*header).value();
+        // Some subtasks of them had no record and wrote nothing.
+        const RestoreOptions options{snapshot.directory, /*allow_non_restored_state=*/true};
+        LoadedSnapshot loaded{snapshot.directory, snapshot.metadata};
+        loaded.metadata.operators = {op};
+        const RestorePlan same = PlanRestore(loaded, graph, options);
+        EXPECT_TRUE(same.problems.empty()) << snapshot.directory << ": " << same.problems[0];
+        if (header->states.empty()) continue;
+        header->states[0].options = {{std::string(kKeyedStateTypeOption), "OTHER"}};
+        described.declared_states = SerializeKeyedStateHeader(*header).value();
+        const RestorePlan other = PlanRestore(loaded, graph, options);
+        EXPECT_EQ(other.problems.size(), 1u) << snapshot.directory;
+        ++checked;
+      }
+    }
+  }
+  EXPECT_GE(checked, 50);
 }
 
 TEST_F(FlinkSnapshotGolden, EverySubtaskStateSurvivesItsEncoding) {

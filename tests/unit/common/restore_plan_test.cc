@@ -252,12 +252,11 @@ TEST(RestorePlanTest, SubtasksThatFinishedOrHadNoKeyedStateNeedNoHandle) {
 }
 
 TEST(RestorePlanTest, AGraphThatRunsIsMatchedLikeASnapshotOfIt) {
-  const CheckpointMetadata metadata = DescribeAsSnapshot(Graph(1));
   const RestoreOptions options{"of a job", false};
-  EXPECT_THAT(MakeRestorePlan(metadata, Graph(2), options).problems, IsEmpty());
+  EXPECT_THAT(PlanRestoreOfRunning(Graph(1), Graph(2), options).problems, IsEmpty());
   graph::JobGraph other = Graph(1);
   other.vertices[0] = Vertex('q', "Source: Queue", "queue", 1);
-  const RestorePlan plan = MakeRestorePlan(metadata, other, options);
+  const RestorePlan plan = PlanRestoreOfRunning(Graph(1), other, options);
   EXPECT_THAT(Verdicts(plan), ElementsAre("new queue", "matched count", "dropped source"));
   EXPECT_THAT(plan.problems, SizeIs(1));
 }
