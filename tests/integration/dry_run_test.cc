@@ -27,13 +27,14 @@ class DryRunTest : public LifecycleTest {
   /// A savepoint of the job with these arguments, which is cancelled then.
   static std::string Savepoint(const Words& arguments = {}, const Words& options = {}) {
     const std::string job = Running(arguments, options);
-    const std::string path = TakeSavepoint(job);
+    std::string path = TakeSavepoint(job);
     Cancel(job);
     return path;
   }
+  /// Such a job, that does not end by itself.
   static std::string Running(const Words& arguments = {}, const Words& options = {}) {
-    const auto job =
-        cluster_->RunDetached(Settings() + options + Program(arguments) + Words{"--rate", "500"});
+    const auto job = cluster_->RunDetached(Settings() + options + Program(arguments) +
+                                           Words{"--rate", "500", "--count", "100000000"});
     EXPECT_TRUE(job.ok()) << Message(job.status());
     if (!job.ok()) return "";
     EXPECT_TRUE(WaitFor([&] { return RecordsRead(*job) > 20; })) << cluster_->Logs();
@@ -98,9 +99,8 @@ TEST_F(DryRunTest, AddedDroppedAndReorderedOperatorsAreTold) {
 }
 
 TEST_F(DryRunTest, AChangedTypeIsRefusedBeforeAnythingStartsInEitherFormat) {
-  const Words endless = {"--count", "100000000"};
-  const std::string other = Running(endless);
-  const std::string job = Running(endless + Words{"--declare-last"});
+  const std::string other = Running();
+  const std::string job = Running({"--declare-last"});
   struct Change {
     Words arguments;
     std::string uid;

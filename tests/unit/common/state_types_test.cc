@@ -228,7 +228,7 @@ class StoredTypesTest : public ::testing::Test {
     directory_ = *std::move(directory);
   }
   std::string Write(const std::string& bytes) {
-    const std::string path = directory_.File("state");
+    std::string path = directory_.File("state");
     EXPECT_TRUE(io::WriteFileDurably(path, bytes).ok());
     return path;
   }
@@ -253,6 +253,7 @@ class StoredTypesTest : public ::testing::Test {
 TEST_F(StoredTypesTest, HeadsAreReadFromFilesOfBothFormats) {
   // Longer than what is read at first.
   std::vector<StateMetaInfo> many;
+  many.reserve(2000);
   for (int i = 0; i < 2000; ++i) many.push_back(Value("state-" + std::to_string(i), "Int"));
   const auto header = Header("Long", many);
   std::string bytes = SerializeKeyedStateHeader(header).value();
