@@ -334,6 +334,7 @@ StatusOr<LoadedSnapshot> LoadSnapshot(std::string_view pointer) {
   if (!metadata.ok()) return With(metadata.status(), "{}", path);
   LoadedSnapshot loaded;
   loaded.directory = location.directory;
+  loaded.metadata_file = location.metadata_file;
   loaded.metadata = *std::move(metadata);
   return loaded;
 }

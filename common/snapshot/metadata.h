@@ -73,6 +73,8 @@ StatusOr<std::string> ResolveSnapshotPointer(std::string_view pointer);
 /// A snapshot on disk: where it is and what it says.
 struct LoadedSnapshot {
   std::string directory;
+  /// `_metadata` in it, or what the user pointed at instead.
+  std::string metadata_file;
   CheckpointMetadata metadata;
 };
 /// `pointer`: the snapshot's directory or its `_metadata` file, as path or file: URI. Errors name

@@ -13,6 +13,7 @@
 namespace flink::snapshot {
 namespace {
 
+constexpr int kMaxDepth = 64;
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSavepointPrefix = "savepoint-";
 
@@ -67,6 +68,63 @@ std::vector<std::string> UnsharedFiles(const SnapshotFiles& files, const std::st
   std::erase_if(unshared,
                 [&](const std::string& path) { return others->count(io::BaseName(path)) != 0; });
   return unshared;
+}
+
+/// Also when it cannot be told.
+bool HoldsSnapshot(const std::string& path) {
+  if (!io::IsDirectory(path) || io::IsSymbolicLink(path)) return false;
+  std::vector<Status> problems;
+  return !FindSnapshots(path, kMaxDepth, &problems).empty() || !problems.empty();
+}
+
+StatusOr<LoadedSnapshot> LoadDoomed(const std::string& pointer) {
+  StatusOr<LoadedSnapshot> loaded = LoadSnapshot(pointer);
+  if (loaded.ok() || absl::IsNotFound(loaded.status())) return loaded;
+  return With(loaded.status(), "{} is left as it is, because its metadata cannot be read", pointer);
+}
+
+/// The files of the snapshot in its directory. An old one is a single file of any name in a
+/// directory that may hold another snapshot, whose files these are, too.
+std::vector<std::string> FilesInside(const LoadedSnapshot& snapshot) {
+  const std::string other = io::JoinPath(snapshot.directory, kMetadataFileName);
+  std::set<std::string> kept;
+  if (other != snapshot.metadata_file && io::Exists(other)) {
+    const StatusOr<LoadedSnapshot> beside = LoadSnapshot(other);
+    if (!beside.ok()) return {};
+    kept = FilesOf(*beside).paths;
+    kept.insert({io::JoinPath(snapshot.directory, kSideFileName)});
+  }
+  std::set<std::string> files = FilesOf(snapshot).paths;
+  files.insert(io::JoinPath(snapshot.directory, kSideFileName));
+  files.insert(io::JoinPath(snapshot.directory, kClaimFileName));
+  std::erase_if(files, [&](const std::string& path) {
+    return !IsBelow(path, snapshot.directory) || kept.count(path) != 0;
+  });
+  return {files.begin(), files.end()};
+}
+
+Status DeleteFilesOf(const LoadedSnapshot& snapshot, const std::vector<std::string>& unshared) {
+  const std::string& directory = snapshot.directory;
+  const std::vector<std::string> inside = FilesInside(snapshot);
+  PassFailpoint("snapshot.delete-begun", directory);
+  RETURN_IF_ERROR(io::RemoveFile(snapshot.metadata_file));
+  PassFailpoint("snapshot.metadata-deleted", directory);
+  Status first;
+  const auto keep_first = [&first](const Status& status) {
+    if (status.ok()) return;
+    LOG_WARN("A snapshot was not deleted completely: {}", Message(status));
+    if (first.ok()) first = status;
+  };
+  for (const std::string& path : unshared) keep_first(io::RemoveFile(path));
+  for (const std::string& path : inside) keep_first(io::RemoveFile(path));
+  const std::string name = io::BaseName(directory);
+  const bool made_by_cluster = IsCheckpointName(name) || IsSavepointName(name);
+  if (made_by_cluster && !io::Exists(io::JoinPath(directory, kMetadataFileName))) {
+    keep_first(RemoveSnapshotDirectory(directory));
+  } else {
+    IgnoreError(io::RemoveFile(directory), "the user keeps other files in it");
+  }
+  return first;
 }
 
 }  // namespace
@@ -134,39 +192,37 @@ bool IsSavepointName(std::string_view name) {
   return name.size() == 19 && name[6] == '-' && IsHex(name.substr(0, 6)) && IsHex(name.substr(7));
 }
 
-Status DisposeSnapshot(const std::string& pointer) {
-  ASSIGN_OR_RETURN(const std::string directory, ResolveSnapshotPointer(pointer));
-  const StatusOr<LoadedSnapshot> loaded = LoadSnapshot(directory);
-  if (!loaded.ok()) {
-    return With(loaded.status(), "{} is left as it is, because its metadata cannot be read",
-                pointer);
-  }
-  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(directory));
-  if (claim.has_value()) return ClaimedBy(*claim, directory);
-  const SnapshotFiles files = FilesOf(*loaded);
-  std::vector<std::string> doomed = UnsharedFiles(files, directory);
-  for (const std::string& path : files.paths) {
-    if (IsBelow(path, directory)) doomed.push_back(path);
-  }
-  doomed.push_back(io::JoinPath(directory, kSideFileName));
-  doomed.push_back(io::JoinPath(directory, kClaimFileName));
-  PassFailpoint("snapshot.delete-begun", directory);
-  RETURN_IF_ERROR(io::RemoveFile(io::JoinPath(directory, kMetadataFileName)));
-  PassFailpoint("snapshot.metadata-deleted", directory);
+Status RemoveSnapshotDirectory(const std::string& directory) {
+  const auto entries = io::ListDirectory(directory);
+  if (!entries.ok()) return absl::IsNotFound(entries.status()) ? OkStatus() : entries.status();
   Status first;
-  const auto keep_first = [&first](const Status& status) {
-    if (status.ok()) return;
-    LOG_WARN("A snapshot was not deleted completely: {}", Message(status));
-    if (first.ok()) first = status;
-  };
-  for (const std::string& path : doomed) keep_first(io::RemoveFile(path));
-  const std::string name = io::BaseName(directory);
-  if (IsCheckpointName(name) || IsSavepointName(name)) {
-    keep_first(io::RemoveAll(directory));
-  } else {
-    IgnoreError(io::RemoveFile(directory), "the user keeps other files in it");
+  bool empty = true;
+  for (const io::DirectoryEntry& entry : *entries) {
+    const std::string path = io::JoinPath(directory, entry.name);
+    if (HoldsSnapshot(path)) {
+      LOG_WARN("{} stays, because a snapshot is in it.", path);
+      empty = false;
+      continue;
+    }
+    const Status removed = io::RemoveAll(path);
+    if (first.ok()) first = removed;
   }
+  if (first.ok() && empty) first = io::RemoveFile(directory);
   return first;
+}
+
+Status DisposeSnapshot(const std::string& pointer) {
+  ASSIGN_OR_RETURN(const LoadedSnapshot loaded, LoadDoomed(pointer));
+  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(loaded.directory));
+  if (claim.has_value()) return ClaimedBy(*claim, loaded.directory);
+  return DeleteFilesOf(loaded, UnsharedFiles(FilesOf(loaded), loaded.directory));
+}
+
+Status DeleteClaimedSnapshot(const std::string& pointer) {
+  const StatusOr<LoadedSnapshot> loaded = LoadDoomed(pointer);
+  if (absl::IsNotFound(loaded.status())) return OkStatus();
+  RETURN_IF_ERROR(loaded.status());
+  return DeleteFilesOf(*loaded, {});
 }
 
 }  // namespace flink::snapshot

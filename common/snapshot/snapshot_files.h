@@ -36,6 +36,10 @@ std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
 bool IsCheckpointName(std::string_view name);
 bool IsSavepointName(std::string_view name);
 
+/// Deletes a directory that a cluster made for a snapshot, with all that is in it; except snapshots
+/// that somebody has put there. Fine if it is not there.
+Status RemoveSnapshotDirectory(const std::string& directory);
+
 /// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
 /// directory unless something that is not of the snapshot is left in it. Shared files of a
 /// checkpoint go when no other snapshot of the same checkpoint directory names them. Metadata that
@@ -43,5 +47,9 @@ bool IsSavepointName(std::string_view name);
 /// cannot be deleted, and the snapshot stays whole. Later errors are logged, and the first is
 /// returned.
 Status DisposeSnapshot(const std::string& pointer);
+
+/// The same for a job that has claimed the snapshot: its claim does not matter, and the files
+/// outside the snapshot's directory are left to the job. A snapshot that is gone is fine.
+Status DeleteClaimedSnapshot(const std::string& pointer);
 
 }  // namespace flink::snapshot

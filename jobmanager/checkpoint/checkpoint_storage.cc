@@ -12,6 +12,7 @@
 #include "common/snapshot/file_list.h"
 #include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/orphans.h"
+#include "common/snapshot/snapshot_files.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "common/snapshot/state_files.h"
 #include "common/snapshot/state_handle.h"
@@ -379,7 +380,7 @@ Status CheckpointStorage::DeleteSnapshot(const std::string& location) {
   PassFailpoint("snapshot.delete-begun", location);
   Status first = io::RemoveFile(io::JoinPath(location, snapshot::kMetadataFileName));
   PassFailpoint("snapshot.metadata-deleted", location);
-  const Status second = io::RemoveAll(location);
+  const Status second = snapshot::RemoveSnapshotDirectory(location);
   if (first.ok()) first = second;
   if (!first.ok())
     LOG_WARN("Could not delete the snapshot {} completely: {}", location, Message(first));

@@ -90,8 +90,8 @@ class CheckpointStorage {
   StatusOr<PersistedMetadata> Persist(const checkpoint::PersistMetadata& action,
                                       const SnapshotDescription& description) const;
 
-  /// Deletes metadata first, then the rest. Missing files are fine; other errors are logged and
-  /// returned.
+  /// Deletes one that the job wrote itself: metadata first, then the rest. Missing files are fine;
+  /// other errors are logged and returned.
   static Status DeleteSnapshot(const std::string& location);
   /// Files by path or file: URI.
   static Status DeleteFiles(const std::vector<std::string>& files);

@@ -135,7 +135,9 @@ struct CompletedCheckpoint {
   std::string
       location;  ///< Exclusive directory (chk-<n> or savepoint-…), as LocationCreated gave it.
   std::string external_path;  ///< What users see and pass to -s.
-  std::string metadata;       ///< Opaque handle, as MetadataPersisted gave it.
+  /// As MetadataPersisted gave it, or the metadata file of a snapshot that a user pointed at: what
+  /// it is loaded from.
+  std::string metadata;
   std::vector<std::string> shared_files;
   /// Those of shared_files that belong to somebody else and are never deleted (claim mode LEGACY).
   std::vector<std::string> foreign_files;

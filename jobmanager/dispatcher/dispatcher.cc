@@ -270,15 +270,15 @@ void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& gr
   snapshot::RestoreOptions options;
   options.path = "of the running job " + job.ToHex();
   options.allow_non_restored_state = submitted->allow_non_restored_state;
-  const std::string directory = master->LatestCheckpointDirectory();
-  if (directory.empty()) {
+  const std::string latest = master->LatestSnapshot();
+  if (latest.empty()) {
     done(snapshot::PlanRestoreOfRunning(master->running_graph(), submitted->graph, options));
     return;
   }
-  io_->Submit([main = deps_.main, self = self_, directory, options, graph = submitted->graph,
+  io_->Submit([main = deps_.main, self = self_, latest, options, graph = submitted->graph,
                done = std::move(done)] {
     auto plan = std::make_shared<StatusOr<snapshot::RestorePlan>>(snapshot::RestorePlan());
-    const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(directory);
+    const StatusOr<snapshot::LoadedSnapshot> loaded = snapshot::LoadSnapshot(latest);
     if (loaded.ok()) {
       *plan = snapshot::PlanRestore(*loaded, graph, options);
     } else {

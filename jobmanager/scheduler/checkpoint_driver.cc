@@ -8,6 +8,7 @@
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/snapshot_claim.h"
+#include "common/snapshot/snapshot_files.h"
 #include "jobmanager/scheduler/submitted_job.h"
 
 namespace flink::jobmanager {
@@ -397,8 +398,17 @@ bool CheckpointDriver::Execute(cp::RemoveCompleted& action) {
 }
 
 bool CheckpointDriver::Execute(cp::DiscardCheckpoint& action) {
-  Delete([location = action.checkpoint.location] {
-    IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+  Delete([checkpoint = std::move(action.checkpoint)] {
+    if (checkpoint.claim == ClaimMode::kOwn) {
+      IgnoreError(CheckpointStorage::DeleteSnapshot(checkpoint.location),
+                  "logged; a rest on disk does no harm");
+      return;
+    }
+    const Status deleted = snapshot::DeleteClaimedSnapshot(checkpoint.metadata);
+    if (!deleted.ok()) {
+      LOG_WARN("The claimed snapshot {} was not deleted completely: {}", checkpoint.location,
+               Message(deleted));
+    }
   });
   return true;
 }

@@ -132,11 +132,11 @@ void JobMaster::LoadState() {
   }
   LOG_INFO("Restoring job {} from checkpoint {} @ {} located at {}.", job_.id.ToHex(), latest->id,
            latest->trigger_timestamp_ms, latest->location);
-  deps_.io->Submit([main = deps_.main, self = self_, location = latest->location, id = latest->id,
-                    graph = graph_, number = attempt_->number(),
-                    allow = job_.allow_non_restored_state] {
+  deps_.io->Submit([main = deps_.main, self = self_, metadata = latest->metadata,
+                    location = latest->location, id = latest->id, graph = graph_,
+                    number = attempt_->number(), allow = job_.allow_non_restored_state] {
     auto loaded = std::make_shared<StatusOr<RestoredState>>(RestoredState{});
-    const StatusOr<snapshot::LoadedSnapshot> snapshot = snapshot::LoadSnapshot(location);
+    const StatusOr<snapshot::LoadedSnapshot> snapshot = snapshot::LoadSnapshot(metadata);
     if (snapshot.ok()) {
       // What the job itself wrote maps to it; state it left behind at its start may still be named.
       const snapshot::RestorePlan plan = snapshot::MakeRestorePlan(

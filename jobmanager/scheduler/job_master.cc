@@ -81,7 +81,7 @@ CompletedCheckpoint AsCompleted(const snapshot::LoadedSnapshot& loaded, const Si
   completed.claim = claim;
   completed.location = loaded.directory;
   completed.external_path = io::QualifyPath(loaded.directory);
-  completed.metadata = loaded.directory;
+  completed.metadata = loaded.metadata_file;
   completed.shared_files = FilesOutside(loaded.metadata, loaded.directory);
   completed.foreign_files = FilesNeededBeside(loaded, completed.shared_files);
   completed.state_size = loaded.metadata.StateSize();
@@ -392,9 +392,9 @@ bool JobMaster::Uses(const std::string& directory) const {
   return false;
 }
 
-std::string JobMaster::LatestCheckpointDirectory() const {
+std::string JobMaster::LatestSnapshot() const {
   const CompletedCheckpoint* latest = driver_->coordinator().LatestRestorable();
-  return latest == nullptr ? std::string() : latest->location;
+  return latest == nullptr ? std::string() : latest->metadata;
 }
 
 // ---- The end ------------------------------------------------------------------------------------

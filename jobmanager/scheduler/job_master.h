@@ -114,9 +114,9 @@ class JobMaster : private CheckpointDriverHost {
   bool Claims(const std::string& directory) const { return claimed_ == directory; }
   /// What this job took over at its start; null when it started without state.
   const std::shared_ptr<const snapshot::RestorePlan>& restore_plan() const { return restore_plan_; }
-  /// The picture to match another program against: the latest checkpoint's directory, or nothing
-  /// when there is none yet; and the graph that is running.
-  std::string LatestCheckpointDirectory() const;
+  /// The picture to match another program against: what the latest checkpoint is loaded from, or
+  /// nothing when there is none yet; and the graph that is running.
+  std::string LatestSnapshot() const;
   const graph::JobGraph& running_graph() const { return graph_; }
 
  private:

@@ -80,6 +80,45 @@ TEST_F(SnapshotFilesTest, DisposeLeavesOtherFilesOfADirectoryThatIsTheUsers) {
   EXPECT_TRUE(io::Exists(In("friday/photos/1.jpg")));
 }
 
+TEST_F(SnapshotFilesTest, DisposeLeavesASnapshotThatLiesInADirectoryOfAnother) {
+  const std::string outer = In("savepoint-012345-0123456789ab");
+  const std::string inner = outer + "/deeper/savepoint-012345-cccccccccccc";
+  Write(outer, {"a"});
+  WriteTestFile(outer + "/late/leftover");
+  Write(inner, {"a"});
+  ASSERT_TRUE(DisposeSnapshot(outer).ok());
+  EXPECT_FALSE(io::Exists(outer + "/_metadata"));
+  EXPECT_FALSE(io::Exists(outer + "/a"));
+  EXPECT_FALSE(io::Exists(outer + "/late"));
+  EXPECT_TRUE(LoadSnapshot(inner).ok());
+  EXPECT_TRUE(io::Exists(inner + "/a"));
+}
+
+TEST_F(SnapshotFilesTest, AClaimedSnapshotLeavesOtherFilesOfADirectoryThatIsTheUsers) {
+  Write(In("work"), {"a"}, {Shared(kJob, "1.sst")});
+  WriteTestFile(In("work/_flink_cpp_claim.json"));
+  WriteTestFile(In("work/notes.txt"));
+  WriteTestFile(In("work/photos/1.jpg"));
+  ASSERT_TRUE(DeleteClaimedSnapshot(In("work/_metadata")).ok());
+  for (const char* gone : {"_metadata", "a", "_flink_cpp.json", "_flink_cpp_claim.json"}) {
+    EXPECT_FALSE(io::Exists(In("work/") + gone)) << gone;
+  }
+  EXPECT_TRUE(io::Exists(In("work/notes.txt")));
+  EXPECT_TRUE(io::Exists(In("work/photos/1.jpg")));
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst"))) << "the job counts its users";
+  EXPECT_TRUE(DeleteClaimedSnapshot(In("work/_metadata")).ok()) << "it is gone";
+}
+
+TEST_F(SnapshotFilesTest, ASnapshotOfAnotherNameLeavesTheOneBesideIt) {
+  Write(In("work"), {"both"});
+  ASSERT_TRUE(io::CopyFile(In("work/_metadata"), In("work/older")).ok());
+  ASSERT_TRUE(DeleteClaimedSnapshot(In("work/older")).ok());
+  EXPECT_FALSE(io::Exists(In("work/older")));
+  EXPECT_TRUE(LoadSnapshot(In("work")).ok());
+  EXPECT_TRUE(io::Exists(In("work/both")));
+  EXPECT_TRUE(io::Exists(In("work/_flink_cpp.json")));
+}
+
 // flink-surface §4.7 no. 93. That the metadata goes first is seen in the kill matrix.
 TEST_F(SnapshotFilesTest, DisposeTriesEverythingAndReturnsTheFirstError) {
   Write(In("friday"), {"a", "b", "c"});

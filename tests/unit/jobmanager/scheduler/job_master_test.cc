@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
 #include "common/snapshot/metadata.h"
@@ -433,6 +435,28 @@ TEST_F(JobMasterTest, ClaimedSavepointGoesWithTheCheckpointThatFollowsIt) {
   UntilStatus(JobStatus::kRunning);
   Checkpoint();
   Until([&] { return !io::Exists(path.substr(5)); });
+}
+
+TEST_F(JobMasterTest, ASnapshotClaimedByTheNameOfItsFileIsReadAgainFromItAndLeavesTheUsersFiles) {
+  const std::string work = directory_.File("work");
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  std::filesystem::copy(Savepoint(SnapshotKind::kCancelSavepoint).substr(5), work);
+  UntilEnded();
+  ASSERT_TRUE(io::RenameFile(work + "/_metadata", work + "/older").ok());
+  ASSERT_TRUE(io::WriteFileDurably(work + "/thesis.txt", "years of work").ok());
+  store_ = InMemoryJobStore();
+  claim_ = pb::graph::v1::SavepointRestoreSettings::CLAIM_MODE_CLAIM;
+  ASSERT_TRUE(Start(2, work + "/older").ok());
+  UntilStatus(JobStatus::kRunning);
+  cluster_.TaskState("tm1", cluster_.AnySubtaskOn("tm1"), "FAILED");
+  UntilStatus(JobStatus::kRestarting);
+  UntilStatus(JobStatus::kRunning);
+  EXPECT_EQ(cluster_.deployed.at("tm1").restored_checkpoint_id(), 1);
+  Checkpoint();
+  Until([&] { return !io::Exists(work + "/state-0"); });
+  EXPECT_FALSE(io::Exists(work + "/older"));
+  EXPECT_TRUE(io::Exists(work + "/thesis.txt"));
 }
 
 TEST_F(JobMasterTest, StaleMessagesAreDropped) {
