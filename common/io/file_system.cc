@@ -230,6 +230,14 @@ StatusOr<uint64_t> FileSize(const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+bool IsSame(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  struct stat info_a;
+  struct stat info_b;
+  return ::stat(a.c_str(), &info_a) == 0 && ::stat(b.c_str(), &info_b) == 0 &&
+         info_a.st_dev == info_b.st_dev && info_a.st_ino == info_b.st_ino;
+}
+
 StatusOr<FileAttributes> AttributesOf(const std::string& path) {
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0) return SystemError(errno, "look at", path);

@@ -30,6 +30,9 @@ std::string DirectoryName(std::string_view path);
 bool Exists(const std::string& path);
 bool IsDirectory(const std::string& path);
 StatusOr<uint64_t> FileSize(const std::string& path);
+/// Whether both paths lead to one file or directory, whatever links or mounts they go through. Of
+/// what is not there only the paths are compared.
+bool IsSame(const std::string& a, const std::string& b);
 
 /// Of the directory entry itself: a symbolic link is not followed. Times since the epoch.
 struct FileAttributes {

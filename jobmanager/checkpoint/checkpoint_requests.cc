@@ -112,8 +112,11 @@ void CheckpointCoordinator::Start(CheckpointRequest request) {
 CheckpointId CheckpointCoordinator::ReusableBase() const {
   const CompletedCheckpoint* latest = store_.Latest();
   if (!options_.incremental || latest == nullptr || IsSavepoint(latest->kind)) return 0;
-  // With NO_CLAIM the snapshot may be deleted by its owner after our first checkpoint.
-  return latest->claim == ClaimMode::kNoClaim ? 0 : latest->id;
+  // With NO_CLAIM the snapshot may be deleted by its owner after our first checkpoint, and so may
+  // the files of a claimed one that are somebody else's.
+  const bool may_vanish = latest->claim == ClaimMode::kNoClaim ||
+                          (latest->claim == ClaimMode::kClaim && !latest->foreign_files.empty());
+  return may_vanish ? 0 : latest->id;
 }
 
 int64_t CheckpointCoordinator::PeriodicIntervalMs() const {

@@ -40,6 +40,16 @@ bool IsBelow(const std::string& path, const std::string& directory) {
          path[directory.size()] == '/';
 }
 
+// However the two are mounted or linked.
+bool IsIn(std::string directory, const std::string& ancestor) {
+  while (!io::IsSame(directory, ancestor)) {
+    const std::string parent = io::DirectoryName(directory);
+    if (parent == directory || parent == ".") return false;
+    directory = parent;
+  }
+  return true;
+}
+
 // The names of directories that may have been created just now. What the user owns above them may
 // be unreadable, which is no reason to refuse the job.
 void FsyncAbove(const std::string& directory) {
@@ -445,6 +455,32 @@ std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metada
     }
   }
   return {files.begin(), files.end()};
+}
+
+std::vector<std::string> FilesOfOthers(const snapshot::LoadedSnapshot& loaded,
+                                       const std::vector<std::string>& outside) {
+  std::set<std::string> others;
+  if (outside.empty()) return {};
+  const std::string shared = io::JoinPath(io::DirectoryName(loaded.directory), "shared");
+  std::map<std::string, bool> is_ours;
+  for (const std::string& file : outside) {
+    const auto [directory, is_new] = is_ours.try_emplace(io::DirectoryName(file));
+    if (is_new) directory->second = IsIn(directory->first, shared);
+    if (!directory->second) others.insert(file);
+  }
+  for (const std::string& beside :
+       snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr)) {
+    if (beside == loaded.directory) continue;
+    const StatusOr<snapshot::LoadedSnapshot> other = snapshot::LoadSnapshot(beside);
+    if (absl::IsNotFound(other.status())) continue;  // Deleted a moment ago.
+    if (!other.ok()) return outside;                 // It may name any of them.
+    const snapshot::SnapshotFiles files = snapshot::FilesOf(*other);
+    if (!files.complete) return outside;
+    for (const std::string& file : outside) {
+      if (files.paths.count(file) != 0) others.insert(file);
+    }
+  }
+  return {others.begin(), others.end()};
 }
 
 }  // namespace flink::jobmanager

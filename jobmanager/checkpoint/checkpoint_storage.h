@@ -120,4 +120,10 @@ Status PrepareSavepointDirectory(const std::string& target_dir);
 std::vector<std::string> FilesOutside(const snapshot::CheckpointMetadata& metadata,
                                       const std::string& directory);
 
+/// Of those, the ones that do not come with the snapshot when it is claimed: what lies elsewhere
+/// than checkpoints share files with it, as when it is a copy; and what the snapshots beside it
+/// name, too, as after the death of a JobManager that had not yet deleted an older checkpoint.
+std::vector<std::string> FilesOfOthers(const snapshot::LoadedSnapshot& loaded,
+                                       const std::vector<std::string>& outside);
+
 }  // namespace flink::jobmanager

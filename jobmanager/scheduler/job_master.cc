@@ -1,6 +1,5 @@
 #include "jobmanager/scheduler/job_master.h"
 
-#include <set>
 #include <utility>
 
 #include "common/base/check.h"
@@ -9,7 +8,6 @@
 #include "common/config/options.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/snapshot_claim.h"
-#include "common/snapshot/snapshot_files.h"
 
 namespace flink::jobmanager {
 namespace {
@@ -51,28 +49,6 @@ SnapshotKind KindOfSnapshot(const SideFile& side, const std::string& directory) 
                                                             : SnapshotKind::kSavepoint;
 }
 
-/// Of the files outside a snapshot's directory, those that the snapshots beside it name, too: as
-/// after the death of a JobManager that had not yet deleted an older checkpoint. They stay, also
-/// when the snapshot is claimed.
-std::vector<std::string> FilesNeededBeside(const snapshot::LoadedSnapshot& loaded,
-                                           const std::vector<std::string>& outside) {
-  std::set<std::string> needed;
-  if (outside.empty()) return {};
-  for (const std::string& beside :
-       snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr)) {
-    if (beside == loaded.directory) continue;
-    const StatusOr<snapshot::LoadedSnapshot> other = snapshot::LoadSnapshot(beside);
-    if (absl::IsNotFound(other.status())) continue;  // Deleted a moment ago.
-    if (!other.ok()) return outside;                 // It may name any of them.
-    const snapshot::SnapshotFiles files = snapshot::FilesOf(*other);
-    if (!files.complete) return outside;
-    for (const std::string& file : outside) {
-      if (files.paths.count(file) != 0) needed.insert(file);
-    }
-  }
-  return {needed.begin(), needed.end()};
-}
-
 CompletedCheckpoint AsCompleted(const snapshot::LoadedSnapshot& loaded, const SideFile& side,
                                 ClaimMode claim) {
   CompletedCheckpoint completed;
@@ -83,7 +59,7 @@ CompletedCheckpoint AsCompleted(const snapshot::LoadedSnapshot& loaded, const Si
   completed.external_path = io::QualifyPath(loaded.directory);
   completed.metadata = loaded.metadata_file;
   completed.shared_files = FilesOutside(loaded.metadata, loaded.directory);
-  completed.foreign_files = FilesNeededBeside(loaded, completed.shared_files);
+  completed.foreign_files = FilesOfOthers(loaded, completed.shared_files);
   completed.state_size = loaded.metadata.StateSize();
   return completed;
 }

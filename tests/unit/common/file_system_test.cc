@@ -37,6 +37,16 @@ TEST(ParsePath, TakesFlinksSpellingsOfALocalPath) {
   EXPECT_EQ(QualifyPath("file:///x/y"), "file:/x/y");
 }
 
+TEST_F(FileSystem, OneDirectoryIsTheSameByEveryPath) {
+  ASSERT_TRUE(CreateDirectories(Path("a/b")).ok());
+  ASSERT_TRUE(CreateDirectories(Path("c")).ok());
+  ASSERT_EQ(symlink(Path("a").c_str(), Path("link").c_str()), 0);
+  EXPECT_TRUE(IsSame(Path("a/b"), Path("link/b")));
+  EXPECT_FALSE(IsSame(Path("a"), Path("c")));
+  EXPECT_TRUE(IsSame(Path("gone"), Path("gone")));
+  EXPECT_FALSE(IsSame(Path("gone"), Path("lost")));
+}
+
 TEST(ParsePath, TakesRelativePathsFromTheWorkingDirectory) {
   char directory[4096];
   ASSERT_NE(::getcwd(directory, sizeof directory), nullptr);

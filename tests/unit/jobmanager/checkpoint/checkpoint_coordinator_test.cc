@@ -329,6 +329,30 @@ TEST(CheckpointCoordinatorTest, TheFirstCheckpointAfterNoClaimIsFullTheNextOnesA
   EXPECT_EQ(h.Get<checkpoint::TriggerSources>()[0].options.base, 5);
 }
 
+TEST(CheckpointCoordinatorTest, TheFirstCheckpointAfterAClaimIsFullWhenFilesAreSomebodyElses) {
+  for (const bool foreign : {false, true}) {
+    CheckpointCoordinatorOptions options;
+    options.incremental = true;
+    H h(options);
+    checkpoint::Restored restored;
+    restored.snapshot.id = 3;
+    restored.snapshot.claim = ClaimMode::kClaim;
+    restored.snapshot.shared_files = {"/a", "/b"};
+    if (foreign) restored.snapshot.foreign_files = {"/b"};
+    h.Send(restored);
+    h.Run();
+    h.Manual(1);
+    h.Trigger(4);
+    EXPECT_EQ(h.Get<checkpoint::TriggerSources>()[0].options.base, foreign ? 0 : 3);
+    h.AckAll(4);
+    h.Persist(4);
+    const auto deleted = h.Get<checkpoint::DeleteFiles>();
+    ASSERT_EQ(deleted.size(), 1u);
+    EXPECT_EQ(deleted[0].files,
+              foreign ? std::vector<std::string>{"/a"} : std::vector<std::string>({"/a", "/b"}));
+  }
+}
+
 // flink-surface §4.1 no. 22, §4.2 no. 30
 TEST(CheckpointCoordinatorTest, FullCheckpointsAndSavepointsReuseNoFile) {
   CheckpointCoordinatorOptions options;

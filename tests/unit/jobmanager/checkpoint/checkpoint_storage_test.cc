@@ -11,6 +11,7 @@
 #include "common/snapshot/orphans.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
+#include "tests/unit/common/snapshot_builder.h"
 
 namespace flink::jobmanager {
 namespace {
@@ -158,6 +159,33 @@ TEST_F(CheckpointStorageTest, AJournalThatCannotBeWrittenIsNoReasonToFail) {
   ASSERT_TRUE(storage.Prepare().ok());
   const std::string location = storage.CreateLocation(2, In("sp")).value();
   EXPECT_TRUE(Persist(storage, SnapshotKind::kSavepoint, location, location + "/state").ok());
+}
+
+TEST_F(CheckpointStorageTest, WhatACopiedCheckpointNamesOfTheOriginalIsNotItsOwn) {
+  const std::string shared = In("ckpt/job/shared/1");
+  snapshot::TestSnapshot original;
+  original.directory = In("ckpt/job/chk-5");
+  original.own_files = {"own"};
+  original.shared_files = {shared, In("ckpt/job/shared/merged/2")};
+  snapshot::WriteTestSnapshot(original);
+  std::filesystem::create_directories(In("backup"));
+  std::filesystem::copy(original.directory, In("backup/chk-5"));
+  const auto others = [](const std::string& directory) {
+    const auto loaded = snapshot::LoadSnapshot(directory);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return FilesOfOthers(*loaded, FilesOutside(loaded->metadata, loaded->directory));
+  };
+  EXPECT_THAT(others(original.directory), IsEmpty());
+  EXPECT_THAT(others(In("backup/chk-5")), testing::ElementsAreArray(original.shared_files));
+  // The same directory by another name.
+  std::filesystem::create_directory_symlink(In("ckpt"), In("link"));
+  EXPECT_THAT(others(In("link/job/chk-5")), IsEmpty());
+  // A neighbour needs one of them.
+  snapshot::TestSnapshot next;
+  next.directory = In("ckpt/job/chk-6");
+  next.shared_files = {shared};
+  snapshot::WriteTestSnapshot(next);
+  EXPECT_THAT(others(original.directory), ElementsAre(shared));
 }
 
 TEST_F(CheckpointStorageTest, LocksTheJobsDirectoryAndASavepointUntilItIsComplete) {
