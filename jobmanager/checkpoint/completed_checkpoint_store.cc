@@ -30,11 +30,19 @@ std::vector<CompletedCheckpoint> CompletedCheckpointStore::Add(CompletedCheckpoi
 std::vector<CompletedCheckpoint> CompletedCheckpointStore::Shutdown(JobStatus status,
                                                                     CheckpointRetention retention) {
   std::vector<CompletedCheckpoint> discarded;
+  const CompletedCheckpoint* kept = KeptAtEnd(status);
   for (CompletedCheckpoint& entry : entries_) {
-    if (entry.owned() && DiscardsOn(retention, status)) discarded.push_back(std::move(entry));
+    const bool goes = entry.owned() && &entry != kept && DiscardsOn(retention, status);
+    if (goes) discarded.push_back(std::move(entry));
   }
   entries_.clear();
   return discarded;
+}
+
+const CompletedCheckpoint* CompletedCheckpointStore::KeptAtEnd(JobStatus status) const {
+  const CompletedCheckpoint* latest = Latest();
+  if (latest == nullptr || latest->claim != ClaimMode::kClaim) return nullptr;
+  return status == JobStatus::kFinished ? nullptr : latest;
 }
 
 const CompletedCheckpoint* CompletedCheckpointStore::Latest() const {

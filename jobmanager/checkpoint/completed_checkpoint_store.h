@@ -30,8 +30,12 @@ class CompletedCheckpointStore {
   void Recover(CompletedCheckpoint checkpoint) { entries_.push_back(std::move(checkpoint)); }
 
   /// Empties the store at the job's end. Returns the entries whose files are to be deleted, by
-  /// `retention`. SUSPENDED returns none.
+  /// `retention`. SUSPENDED returns none; nor does any end but FINISHED return a claimed snapshot
+  /// that no later checkpoint has replaced: nobody else has that state.
   std::vector<CompletedCheckpoint> Shutdown(JobStatus status, CheckpointRetention retention);
+
+  /// The claimed snapshot that is kept at such an end of the job; null when there is none.
+  const CompletedCheckpoint* KeptAtEnd(JobStatus status) const;
 
   /// The entry to fail over to; null when empty.
   const CompletedCheckpoint* Latest() const;

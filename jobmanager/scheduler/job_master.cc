@@ -385,6 +385,13 @@ void JobMaster::End(JobStatus status) {
   AnswerStop(status == JobStatus::kFinished
                  ? OkStatus()
                  : FailedPrecondition("the job ended as {}", NameOf(status)));
+  const CompletedCheckpoint* kept = driver_->coordinator().store().KeptAtEnd(status);
+  if (kept != nullptr) {
+    LOG_WARN(
+        "The snapshot {} that job {} ({}) had claimed stays and is yours again: the job is {} and "
+        "has taken no checkpoint since.",
+        kept->external_path, job_.id.ToHex(), job_.graph.name, NameOf(status));
+  }
   checkpoint::Shutdown shutdown;
   shutdown.status = status;
   driver_->Feed(shutdown);

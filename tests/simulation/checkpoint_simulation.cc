@@ -226,7 +226,14 @@ void CheckpointSimulation::EndJob(JobStatus status) {
   if (!retained_.empty()) {
     if (!DiscardsOn(options_.retention, status)) Probe("retained at the end");
   }
+  const CheckpointId newest = retained_.empty() ? 0 : *retained_.rbegin();
+  const auto claim = claims_.find(newest);
   Step(checkpoint::Shutdown{status});
+  if (claim == claims_.end() || claim->second != ClaimMode::kClaim) return;
+  // The only state there is.
+  if (status == JobStatus::kFinished) return;
+  Probe("claimed snapshot outlives the job");
+  CheckDurable(newest, locations_[newest], {});
 }
 
 void CheckpointSimulation::FailOverJobManager() {

@@ -21,6 +21,7 @@ constexpr const char* kProbes[] = {
     "checkpoint expired",
     "checkpoint subsumed",
     "claimed snapshot deleted",
+    "claimed snapshot outlives the job",
     "coordinator failed",
     "declined",
     "failed final checkpoint retried",

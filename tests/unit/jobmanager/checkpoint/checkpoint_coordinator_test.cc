@@ -304,6 +304,21 @@ TEST(CheckpointCoordinatorTest, AClaimedSnapshotIsDeletedOnceSubsumed) {
   EXPECT_EQ(h.Get<checkpoint::DiscardCheckpoint>()[0].checkpoint.id, 3);
 }
 
+TEST(CheckpointCoordinatorTest, AClaimedSnapshotStaysWithItsFilesWhenTheJobFailsWithoutCheckpoint) {
+  H h;
+  checkpoint::Restored restored;
+  restored.snapshot.id = 3;
+  restored.snapshot.claim = ClaimMode::kClaim;
+  restored.snapshot.shared_files = {"/shared"};
+  h.Send(restored);
+  h.Run();
+  h.Manual(1);
+  h.Trigger(4);
+  h.Send(checkpoint::Shutdown{JobStatus::kFailed});
+  EXPECT_TRUE(h.All<checkpoint::DiscardCheckpoint>().empty());
+  EXPECT_TRUE(h.All<checkpoint::DeleteFiles>().empty());
+}
+
 // flink-surface §4.4 no. 62, 63
 TEST(CheckpointCoordinatorTest, TheFirstCheckpointAfterNoClaimIsFullTheNextOnesAreNot) {
   CheckpointCoordinatorOptions options;

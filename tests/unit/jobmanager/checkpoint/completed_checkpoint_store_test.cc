@@ -64,6 +64,25 @@ TEST(CompletedCheckpointStoreTest, OwnershipFollowsTheClaimMode) {
   EXPECT_FALSE(Make(1, SnapshotKind::kCheckpoint, ClaimMode::kLegacy).owned());
 }
 
+TEST(CompletedCheckpointStoreTest, AClaimedSnapshotThatNothingHasReplacedOutlivesTheJob) {
+  for (const auto status : {JobStatus::kCanceled, JobStatus::kFailed}) {
+    CompletedCheckpointStore store(2);
+    store.Add(Make(1, SnapshotKind::kSavepoint, ClaimMode::kClaim));
+    EXPECT_EQ(store.KeptAtEnd(status)->id, 1);
+    EXPECT_TRUE(store.Shutdown(status, CheckpointRetention::kNoExternalized).empty());
+    EXPECT_EQ(store.size(), 0u);
+    // The job's own checkpoint goes on with it.
+    store.Add(Make(1, SnapshotKind::kSavepoint, ClaimMode::kClaim));
+    store.Add(Make(2));
+    EXPECT_EQ(store.KeptAtEnd(status), nullptr);
+    EXPECT_EQ(store.Shutdown(status, CheckpointRetention::kNoExternalized).size(), 2u);
+  }
+  // All input is processed.
+  CompletedCheckpointStore store(2);
+  store.Add(Make(1, SnapshotKind::kSavepoint, ClaimMode::kClaim));
+  EXPECT_EQ(store.Shutdown(JobStatus::kFinished, CheckpointRetention::kNoExternalized).size(), 1u);
+}
+
 TEST(CompletedCheckpointStoreTest, TheEndOfTheJobNeverDeletesForeignSnapshots) {
   CompletedCheckpointStore store(3);
   store.Add(Make(1, SnapshotKind::kCheckpoint, ClaimMode::kNoClaim));
