@@ -198,13 +198,12 @@ void CheckpointCoordinator::Abort(CheckpointId id, const Cause& cause) {
     Emit(checkpoint::AbortCheckpoint{id, last_completed_id_});
   }
   if (pending.io_outstanding) {
-    // The directory is still being written to; it is deleted when the answer arrives.
+    // The directory is still being written to. Whoever dies meanwhile may leave a snapshot there,
+    // and then a whole one: all its files are deleted when the answer arrives.
     aborted_[id] = Aborted{pending.location};
-  } else if (!pending.location.empty()) {
-    Emit(checkpoint::DiscardPending{id, pending.location});
+  } else {
+    DiscardAborted(id, pending.location);
   }
-  Delete(registry_.Unregister(id));
-  Delete(registry_.Unpin(id));
   if (pending.request.IsPeriodicSavepoint()) {
     Emit(checkpoint::PeriodicSavepointMissed{id, message});
   }
@@ -217,6 +216,20 @@ void CheckpointCoordinator::Abort(CheckpointId id, const Cause& cause) {
     Emit(std::move(answer));
   }
   AfterFailure(pending, cause);
+}
+
+void CheckpointCoordinator::DiscardAborted(CheckpointId id, const std::string& location) {
+  if (!location.empty()) Emit(checkpoint::DiscardPending{id, location});
+  Delete(registry_.Unregister(id));
+  Delete(registry_.Unpin(id));
+}
+
+bool CheckpointCoordinator::AnswersAborted(CheckpointId id, const std::string& location) {
+  const auto found = aborted_.find(id);
+  if (found == aborted_.end()) return false;
+  DiscardAborted(id, location.empty() ? found->second.location : location);
+  aborted_.erase(found);
+  return true;
 }
 
 void CheckpointCoordinator::AbortPending(Reason reason) {

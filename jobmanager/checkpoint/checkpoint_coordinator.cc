@@ -198,10 +198,7 @@ void CheckpointCoordinator::On(checkpoint::Shutdown& e) {
 }
 
 void CheckpointCoordinator::On(checkpoint::LocationCreated& e) {
-  if (aborted_.erase(e.checkpoint) != 0) {
-    Emit(checkpoint::DiscardPending{e.checkpoint, std::move(e.location)});
-    return;
-  }
+  if (AnswersAborted(e.checkpoint, e.location)) return;
   PendingCheckpoint* pending = Find(e.checkpoint);
   if (pending == nullptr || pending->stage != PendingCheckpoint::Stage::kCreatingLocation) return;
   pending->io_outstanding = false;
@@ -210,7 +207,7 @@ void CheckpointCoordinator::On(checkpoint::LocationCreated& e) {
 }
 
 void CheckpointCoordinator::On(checkpoint::LocationFailed& e) {
-  if (aborted_.erase(e.checkpoint) != 0) return;
+  if (AnswersAborted(e.checkpoint)) return;
   PendingCheckpoint* pending = Find(e.checkpoint);
   if (pending == nullptr || pending->stage != PendingCheckpoint::Stage::kCreatingLocation) return;
   pending->io_outstanding = false;
@@ -259,9 +256,10 @@ void CheckpointCoordinator::On(checkpoint::SubtaskAcked& e) {
       case PendingCheckpoint::AckResult::kUnknown:
         break;
     }
-  } else if (completed_ids_.count(e.checkpoint) != 0 ||
+  } else if (completed_ids_.count(e.checkpoint) != 0 || aborted_.count(e.checkpoint) != 0 ||
              e.checkpoint <= forgotten_completed_up_to_) {
-    // Repeated: deleting what it names would destroy a completed snapshot.
+    // Repeated: deleting what it names would destroy a snapshot that is complete, or is about to be
+    // when nobody is left to delete it.
     return;
   }
   Emit(checkpoint::DiscardSnapshot{e.checkpoint, e.subtask, std::move(e.snapshot.state),
@@ -275,11 +273,7 @@ void CheckpointCoordinator::On(checkpoint::SubtaskDeclined& e) {
 }
 
 void CheckpointCoordinator::On(checkpoint::MetadataPersisted& e) {
-  if (const auto aborted = aborted_.find(e.checkpoint); aborted != aborted_.end()) {
-    Emit(checkpoint::DiscardPending{e.checkpoint, std::move(aborted->second.location)});
-    aborted_.erase(aborted);
-    return;
-  }
+  if (AnswersAborted(e.checkpoint)) return;
   const auto it = pending_.find(e.checkpoint);
   if (it == pending_.end() || it->second.stage != PendingCheckpoint::Stage::kPersisting) return;
   PendingCheckpoint pending = std::move(it->second);
@@ -288,11 +282,7 @@ void CheckpointCoordinator::On(checkpoint::MetadataPersisted& e) {
 }
 
 void CheckpointCoordinator::On(checkpoint::PersistFailed& e) {
-  if (const auto aborted = aborted_.find(e.checkpoint); aborted != aborted_.end()) {
-    Emit(checkpoint::DiscardPending{e.checkpoint, std::move(aborted->second.location)});
-    aborted_.erase(aborted);
-    return;
-  }
+  if (AnswersAborted(e.checkpoint)) return;
   PendingCheckpoint* pending = Find(e.checkpoint);
   if (pending == nullptr || pending->stage != PendingCheckpoint::Stage::kPersisting) return;
   pending->io_outstanding = false;

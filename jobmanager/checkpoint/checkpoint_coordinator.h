@@ -102,7 +102,7 @@ class CheckpointCoordinator {
                 // attempt.
     kShutdown,  // The job ended.
   };
-  // An aborted attempt whose I/O is still out; its directory is deleted when the answer arrives.
+  // An aborted attempt whose I/O is still out; its files are deleted when the answer arrives.
   struct Aborted {
     std::string location;
   };
@@ -166,6 +166,11 @@ class CheckpointCoordinator {
   void Discard(const CompletedCheckpoint& checkpoint);
   void EnterDone();
   void Abort(CheckpointId id, const Cause& cause);
+  /// Deletes what the attempt has written.
+  void DiscardAborted(CheckpointId id, const std::string& location);
+  /// True when the answer of I/O is that of an aborted attempt, which is discarded now. `location`:
+  /// when the attempt did not know it.
+  bool AnswersAborted(CheckpointId id, const std::string& location = {});
   void AbortPending(CheckpointFailureReason reason);
   void AfterFailure(const PendingCheckpoint& pending, const Cause& cause);
   void CountFailure(CheckpointId id, const Cause& cause);

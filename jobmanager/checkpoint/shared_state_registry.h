@@ -27,7 +27,7 @@ class SharedStateRegistry {
 
   /// Attempt `checkpoint` has started and may name any file registered now.
   void Pin(CheckpointId checkpoint);
-  /// The attempt completed or was aborted, after its Register or Unregister. Returns the files to
+  /// The attempt completed or was discarded, after its Register or Unregister. Returns the files to
   /// delete now.
   std::vector<std::string> Unpin(CheckpointId checkpoint);
 

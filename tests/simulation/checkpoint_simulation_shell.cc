@@ -120,11 +120,17 @@ void CheckpointSimulation::DeleteFile(const std::string& file) {
             "deleted a file of checkpoint " + std::to_string(id) + ": " + file);
     }
   }
+  for (const auto& [id, named] : contents_) {
+    const bool complete = durable_.count(locations_[id] + "/_metadata") != 0;
+    Check(!complete || std::find(named.begin(), named.end(), file) == named.end(),
+          "deleted a file that the metadata of checkpoint " + std::to_string(id) + " names");
+  }
   durable_.erase(file);
 }
 
 void CheckpointSimulation::DeleteDirectory(const std::string& location) {
   const std::string prefix = location + "/";
+  durable_.erase(prefix + "_metadata");  // First.
   for (auto it = durable_.lower_bound(prefix);
        it != durable_.end() && it->compare(0, prefix.size(), prefix) == 0;) {
     const std::string file = *it++;
@@ -289,9 +295,15 @@ void CheckpointSimulation::Execute(checkpoint::PersistMetadata& a) {
   contents_[id] = std::move(files);
   const std::string location = a.location;
   const bool fails = Chance(trouble_ / 2);
-  After(Chance(0.1) ? Random(100, 2000) : Random(0, 40), [this, id, location, fails] {
+  const int64_t written = Chance(0.1) ? Random(100, 2000) : Random(0, 40);
+  After(written, [this, id, location, fails] {
     if (!InProgress(id)) Probe("abort while the metadata is being written");
-    if (!fails || Chance(0.5)) durable_.insert(location + "/_metadata");
+    if (fails && Chance(0.5)) return;
+    durable_.insert(location + "/_metadata");
+    // Whoever dies now leaves it to somebody who restores from it.
+    CheckDurable(id, location, {});
+  });
+  After(written + (Chance(0.5) ? 0 : Random(0, 40)), [this, id, location, fails] {
     if (fails) {
       Probe("persist failed");
       Step(checkpoint::PersistFailed{id, "rename failed"});

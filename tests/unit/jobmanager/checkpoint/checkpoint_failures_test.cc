@@ -242,6 +242,30 @@ TEST(CheckpointFailuresTest, MetadataWrittenAfterTheAbortIsDeleted) {
   }
 }
 
+TEST(CheckpointFailuresTest, FilesOfMetadataThatIsBeingWrittenStayUntilItIsDeleted) {
+  const std::vector<checkpoint::Event> aborts = {checkpoint::JobLeftRunning{},
+                                                 checkpoint::Shutdown{JobStatus::kSuspended},
+                                                 checkpoint::Shutdown{JobStatus::kCanceled}};
+  for (const checkpoint::Event& abort : aborts) {
+    H h;
+    h.Run();
+    h.Manual(1);
+    h.Trigger(1);
+    h.AckAll(1, {"/shared"});
+    h.Send(abort);
+    // The process may die here, and the metadata be there.
+    EXPECT_TRUE(h.All<checkpoint::DeleteFiles>().empty());
+    h.Ack(1, CoordinatorHarness::Subtasks()[0], {"/shared"});
+    EXPECT_TRUE(h.actions.empty()) << "repeated";
+    h.Persist(1);
+    ASSERT_EQ(h.actions.size(), 2u);
+    EXPECT_TRUE(std::holds_alternative<checkpoint::DiscardPending>(h.actions[0]));
+    EXPECT_EQ(std::get<checkpoint::DeleteFiles>(h.actions[1]).files,
+              std::vector<std::string>{"/shared"});
+    EXPECT_FALSE(h.coordinator.AwaitsIo());
+  }
+}
+
 TEST(CheckpointFailuresTest, TextsAreTheOnesUsersKnow) {
   EXPECT_EQ(MessageOf(Reason::kPeriodicSchedulerShutdown),
             "Periodic checkpoint scheduler is shut down.");
