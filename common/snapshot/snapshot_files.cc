@@ -7,6 +7,7 @@
 #include "common/base/ids.h"
 #include "common/base/logging.h"
 #include "common/io/file_system.h"
+#include "common/snapshot/orphans.h"
 #include "common/snapshot/side_file.h"
 #include "common/snapshot/snapshot_claim.h"
 

@@ -370,12 +370,11 @@ StatusOr<PersistedMetadata> CheckpointStorage::Persist(
   RETURN_IF_ERROR(io::WriteFileDurably(
       io::JoinPath(action.location, kSideFileName),
       side_file.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace)));
-  if (relative) {
-    NoteInJournals(action.location);
-    Unlock(action.location);
-  }
+  if (relative) NoteInJournals(action.location);
   RETURN_IF_ERROR(
       io::PublishFile(io::JoinPath(action.location, snapshot::kMetadataFileName), bytes));
+  // Not before: what is neither locked nor has metadata is an orphan.
+  if (relative) Unlock(action.location);
   // The name of the snapshot's directory must be as durable as what is in it.
   RETURN_IF_ERROR(io::FsyncDirectory(io::DirectoryName(action.location)));
   PersistedMetadata persisted;

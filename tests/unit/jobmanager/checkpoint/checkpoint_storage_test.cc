@@ -161,6 +161,15 @@ TEST_F(CheckpointStorageTest, AJournalThatCannotBeWrittenIsNoReasonToFail) {
   EXPECT_TRUE(Persist(storage, SnapshotKind::kSavepoint, location, location + "/state").ok());
 }
 
+TEST_F(CheckpointStorageTest, ASavepointWithoutMetadataStaysLocked) {
+  const CheckpointStorage storage(Options());
+  const std::string location = storage.CreateLocation(2, In("sp")).value();
+  // Cannot be replaced by the file.
+  ASSERT_TRUE(io::CreateDirectories(location + "/_metadata/in-the-way").ok());
+  ASSERT_FALSE(Persist(storage, SnapshotKind::kSavepoint, location, location + "/state").ok());
+  EXPECT_TRUE(io::IsLocked(io::JoinPath(location, snapshot::kLockFileName)));
+}
+
 TEST_F(CheckpointStorageTest, WhatACopiedCheckpointNamesOfTheOriginalIsNotItsOwn) {
   const std::string shared = In("ckpt/job/shared/1");
   snapshot::TestSnapshot original;
