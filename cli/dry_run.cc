@@ -23,13 +23,11 @@ StatusOr<Json> PlanFromFiles(const PackagedProgram& program,
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(restore.path()));
   snapshot::RestorePlan plan = snapshot::PlanRestore(
       loaded, program.job_graph, {restore.path(), restore.allow_non_restored_state()});
-  if (restore.claim_mode() == SavepointRestoreSettings::CLAIM_MODE_CLAIM) {
-    const auto claim = snapshot::FindClaim(loaded.directory);
-    if (!claim.ok()) {
-      plan.problems.push_back(Message(claim.status()));
-    } else if (claim->has_value()) {
-      plan.problems.push_back(Message(snapshot::ClaimedBy(**claim, loaded.directory)));
-    }
+  const auto claim = snapshot::FindClaim(loaded.directory);
+  if (!claim.ok()) {
+    plan.problems.push_back(Message(claim.status()));
+  } else if (claim->has_value()) {
+    plan.problems.push_back(Message(snapshot::ClaimedBy(**claim, loaded.directory)));
   }
   return snapshot::ToJson(plan);
 }

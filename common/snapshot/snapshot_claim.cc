@@ -93,8 +93,8 @@ Status RemoveClaim(const std::string& directory, const JobId& job) {
 Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory) {
   return AlreadyExists(
       "The snapshot {} was claimed by the job {} (\"{}\") of the JobManager with process id {} on "
-      "host {}, which deletes it when it does not need it any more. Cancel that job first, or "
-      "restore with claim mode NO_CLAIM. If that process is gone for good, delete {}.",
+      "host {}, which deletes it when it does not need it any more. Cancel that job first. If that "
+      "process is gone for good, delete {}.",
       directory, claim.job.ToHex(), claim.job_name, claim.process, claim.host, PathIn(directory));
 }
 

@@ -35,7 +35,8 @@ StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& 
 /// Removes the file of a claim of this job whose lock was given up, if it is there.
 Status RemoveClaim(const std::string& directory, const JobId& job);
 
-/// Why a snapshot with this claim cannot be claimed or deleted, and what to do: kAlreadyExists.
+/// Why a snapshot with this claim cannot be restored from or deleted, and what to do:
+/// kAlreadyExists.
 Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory);
 
 }  // namespace flink::snapshot

@@ -1,11 +1,13 @@
 #include "common/snapshot/snapshot_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "common/base/failpoint.h"
 #include "common/base/ids.h"
 #include "common/base/logging.h"
+#include "common/io/file_lock.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/orphans.h"
 #include "common/snapshot/side_file.h"
@@ -212,8 +214,24 @@ Status RemoveSnapshotDirectory(const std::string& directory) {
   return first;
 }
 
+std::optional<JobId> LivingOwner(const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(directory, error);
+  if (error) return std::nullopt;
+  const std::string parent = real.parent_path().string();
+  const StatusOr<JobId> owner = JobId::FromHex(io::BaseName(parent));
+  if (!owner.ok() || !io::IsLocked(io::JoinPath(parent, kLockFileName))) return std::nullopt;
+  return *owner;
+}
+
 Status DisposeSnapshot(const std::string& pointer) {
   ASSIGN_OR_RETURN(const LoadedSnapshot loaded, LoadDoomed(pointer));
+  if (const std::optional<JobId> owner = LivingOwner(loaded.directory)) {
+    return FailedPrecondition(
+        "{} is a checkpoint of the job {}, which a JobManager is running and may still need it; "
+        "cancel the job first",
+        loaded.directory, owner->ToHex());
+  }
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(loaded.directory));
   if (claim.has_value()) return ClaimedBy(*claim, loaded.directory);
   return DeleteFilesOf(loaded, UnsharedFiles(FilesOf(loaded), loaded.directory));

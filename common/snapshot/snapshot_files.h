@@ -2,11 +2,13 @@
 
 /// Which files belong to which snapshot, and how snapshots are deleted.
 
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/snapshot/metadata.h"
 
@@ -40,11 +42,17 @@ bool IsSavepointName(std::string_view name);
 /// that somebody has put there. Fine if it is not there.
 Status RemoveSnapshotDirectory(const std::string& directory);
 
+/// The job to whose checkpoints the one in `directory` belongs, while a JobManager runs that job
+/// and may restore from it, or delete it. By the lock in the directory of the job, however that is
+/// mounted or linked.
+std::optional<JobId> LivingOwner(const std::string& directory);
+
 /// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
 /// directory unless something that is not of the snapshot is left in it. Shared files of a
 /// checkpoint go when no other snapshot of the same checkpoint directory names them. Metadata that
 /// cannot be read is an error, so that nothing else is deleted by mistake; so is metadata that
-/// cannot be deleted, and the snapshot stays whole. Later errors are logged, and the first is
+/// cannot be deleted, and the snapshot stays whole. So is one that a job has claimed, or that its
+/// living owner may need. Later errors are logged, and the first is
 /// returned.
 Status DisposeSnapshot(const std::string& pointer);
 

@@ -254,6 +254,11 @@ void CheckpointStorage::Lock(const std::string& directory) const {
   locks_.insert_or_assign(directory, *std::move(lock));
 }
 
+void CheckpointStorage::ReleaseLock() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  locks_.erase(options_.directory);
+}
+
 void CheckpointStorage::Unlock(const std::string& directory) const {
   IgnoreError(io::RemoveFile(io::JoinPath(directory, snapshot::kLockFileName)),
               "an empty file does no harm");

@@ -8,7 +8,7 @@
 ///   <target>/savepoint-<6 hex of job id>-<12 hex>/   a savepoint with everything in it
 ///
 /// The job's directory holds `_flink_cpp_lock`, locked while the job lives, and so does a savepoint
-/// until it is complete: "flink fsck" keeps off what is locked.
+/// until it is complete: others keep off what is locked.
 ///
 /// A snapshot exists when its `_metadata` does, which is written last. `_flink_cpp.json` says what
 /// only we need.
@@ -80,6 +80,9 @@ class CheckpointStorage {
   Status Prepare() const;
   /// Paths of the files in the shared directory; none when it is not this job's alone.
   std::vector<std::string> OwnSharedFiles() const;
+  /// Gives up the lock of the job's directory: whoever sees that the job has ended may claim or
+  /// dispose of what it leaves.
+  void ReleaseLock() const;
   /// Removes the directories of the job that are empty.
   void RemoveEmptyDirectories() const;
 

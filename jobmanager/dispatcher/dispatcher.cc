@@ -9,9 +9,7 @@
 #include "common/base/logging.h"
 #include "common/config/options.h"
 #include "common/config/options_without_effect.h"
-#include "common/io/file_lock.h"
 #include "common/io/file_system.h"
-#include "common/snapshot/orphans.h"
 #include "common/snapshot/snapshot_files.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "jobmanager/checkpoint/checkpoint_storage.h"
@@ -208,8 +206,8 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   deps.send = [this](const std::string& task_manager_id, pbc::JobManagerMessage message) {
     return task_managers_ != nullptr && task_managers_->Send(task_manager_id, std::move(message));
   };
-  deps.may_claim = [this](const std::string& directory, const JobId& claimant) {
-    return MayClaim(directory, claimant);
+  deps.may_restore = [this](const std::string& directory, const JobId& restored, ClaimMode mode) {
+    return MayRestore(directory, restored, mode);
   };
   deps.uses_snapshot = [this](const std::string& directory) {
     return std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
@@ -229,30 +227,27 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   return JobMaster::Create(std::move(job), std::move(configuration), std::move(deps));
 }
 
-Status Dispatcher::MayClaim(const std::string& directory, const JobId& claimant) const {
+Status Dispatcher::MayRestore(const std::string& directory, const JobId& restored,
+                              ClaimMode mode) const {
+  const bool claim = mode == ClaimMode::kClaim;
   for (const auto& [id, job] : jobs_) {
-    if (id == claimant || IsTerminal(job->status())) continue;
+    if (id == restored || IsTerminal(job->status())) continue;
     const bool claimed = job->Claims(directory);
-    if (!claimed && !job->Uses(directory)) continue;
+    if (!claimed && !(claim && job->Uses(directory))) continue;
     return AlreadyExists(
-        "The job was not started: the snapshot {} cannot be claimed, because the job {} (\"{}\") "
-        "{}. "
-        "Cancel that job first, or restore with claim mode NO_CLAIM.",
-        directory, id.ToHex(), job->job().graph.name,
-        claimed ? "has claimed it" : "may still restore from it");
+        "The job was not started: the snapshot {} cannot be {}, because the job {} (\"{}\") {}.",
+        directory, claim ? "claimed" : "used", id.ToHex(), job->job().graph.name,
+        claimed ? "has claimed it and deletes it when it does not need it any more. Cancel that "
+                  "job first"
+                : "may still restore from it. Cancel that job first, or restore with claim mode "
+                  "NO_CLAIM");
   }
-  // A checkpoint lies in the directory of its job, which another JobManager may be running.
-  const std::string parent = io::DirectoryName(directory);
-  const StatusOr<JobId> owner = JobId::FromHex(io::BaseName(parent));
-  if (owner.ok() && jobs_.count(*owner) == 0 &&
-      io::IsLocked(io::JoinPath(parent, snapshot::kLockFileName))) {
-    return AlreadyExists(
-        "The job was not started: the checkpoint {} cannot be claimed, because another JobManager "
-        "is running the job {} that took it. Cancel that job first, or restore with claim mode "
-        "NO_CLAIM.",
-        directory, owner->ToHex());
-  }
-  return OkStatus();
+  const std::optional<JobId> owner = snapshot::LivingOwner(directory);
+  if (!claim || !owner.has_value() || *owner == restored) return OkStatus();
+  return AlreadyExists(
+      "The job was not started: the checkpoint {} cannot be claimed, because the job {} that took "
+      "it is running. Cancel that job first, or restore with claim mode NO_CLAIM.",
+      directory, owner->ToHex());
 }
 
 void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& graph,

@@ -138,7 +138,7 @@ class Dispatcher : public TaskManagerListener {
              std::unique_ptr<ArtifactStore> artifacts, int64_t store_ms);
 
   /// See JobMaster::Deps.
-  Status MayClaim(const std::string& directory, const JobId& claimant) const;
+  Status MayRestore(const std::string& directory, const JobId& restored, ClaimMode mode) const;
   /// A mail that does nothing once the dispatcher is gone.
   Mail Guarded(std::function<void(Dispatcher&)> fn) const;
   void OnLibraryStored(const pb::graph::v1::JobGraph& graph, const Status& stored,

@@ -441,7 +441,9 @@ bool CheckpointDriver::Execute(cp::DisposePeriodicSavepoint& action) {
            action.savepoint.id, job, location,
            coordinator_.options().num_retained_periodic_savepoints);
   Delete([location] {
-    IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+    // As a user's, because a job of another JobManager may have claimed it.
+    const Status disposed = snapshot::DisposeSnapshot(location);
+    if (!disposed.ok()) LOG_WARN("Periodic savepoint not disposed of: {}", Message(disposed));
   });
   return true;
 }

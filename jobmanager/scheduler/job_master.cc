@@ -1,5 +1,6 @@
 #include "jobmanager/scheduler/job_master.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/check.h"
@@ -181,6 +182,10 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
+  if (job.claim_mode != ClaimMode::kClaim) {  // Else it is claimed below.
+    ASSIGN_OR_RETURN(const auto claim, snapshot::FindClaim(loaded.directory));
+    if (claim.has_value()) return snapshot::ClaimedBy(*claim, loaded.directory);
+  }
   InitialRestore restore;
   restore.plan =
       snapshot::PlanRestore(loaded, graph, {job.restore_path, job.allow_non_restored_state});
@@ -208,9 +213,18 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
     done(restore.status());
     return;
   }
-  if (restore->has_value() && job_.claim_mode == ClaimMode::kClaim && claimed_.empty()) {
-    ClaimSnapshot(*std::move(restore), done);
-    return;
+  if (restore->has_value() && claimed_.empty()) {
+    const std::string& directory = (*restore)->snapshot.location;
+    const Status allowed =
+        deps_.may_restore ? deps_.may_restore(directory, job_.id, job_.claim_mode) : OkStatus();
+    if (!allowed.ok()) {
+      OnInitialized(allowed, done);
+      return;
+    }
+    if (job_.claim_mode == ClaimMode::kClaim) {
+      ClaimSnapshot(*std::move(restore), done);
+      return;
+    }
   }
   if (restore->has_value()) TakeOver(**std::move(restore));
   TransitionTo(JobStatus::kCreated);
@@ -220,11 +234,6 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
 void JobMaster::ClaimSnapshot(std::optional<InitialRestore> restore,
                               const std::function<void(Status)>& done) {
   const std::string directory = restore->snapshot.location;
-  const Status allowed = deps_.may_claim ? deps_.may_claim(directory, job_.id) : OkStatus();
-  if (!allowed.ok()) {
-    OnInitialized(allowed, done);
-    return;
-  }
   // From here on no other job of this JobManager gets it; the file keeps those of others away.
   claimed_ = directory;
   auto shared = std::make_shared<std::optional<InitialRestore>>(std::move(restore));
@@ -362,10 +371,18 @@ void JobMaster::AnswerStop(const Status& failure) {
 }
 
 bool JobMaster::Uses(const std::string& directory) const {
-  for (const CompletedCheckpoint& checkpoint : driver_->coordinator().store().All()) {
-    if (checkpoint.location == directory) return true;
+  if (status_ == JobStatus::kInitializing && !job_.restore_path.empty()) {
+    // Not in the store yet.
+    const StatusOr<std::string> source = ResolveSnapshotPointer(job_.restore_path);
+    if (source.ok() && io::IsSame(*source, directory)) return true;
   }
-  return false;
+  const auto& completed = driver_->coordinator().store().All();
+  return std::any_of(completed.begin(), completed.end(),
+                     [&](const auto& c) { return io::IsSame(c.location, directory); });
+}
+
+bool JobMaster::Claims(const std::string& directory) const {
+  return !claimed_.empty() && io::IsSame(claimed_, directory);
 }
 
 std::string JobMaster::LatestSnapshot() const {
@@ -396,6 +413,7 @@ void JobMaster::End(JobStatus status) {
   shutdown.status = status;
   driver_->Feed(shutdown);
   ReleaseClaim();
+  storage_->ReleaseLock();
   ReportEnded();
 }
 

@@ -54,9 +54,9 @@ class JobMaster : private CheckpointDriverHost {
     std::function<bool(const std::string& task_manager_id,
                        pb::cluster::v1::JobManagerMessage message)>
         send;
-    /// Why a job must not claim the snapshot in `directory`: another job of this JobManager claimed
-    /// it or may still restore from it.
-    std::function<Status(const std::string& directory, const JobId& claimant)> may_claim;
+    /// Why a job must not start from the snapshot in `directory` with this claim mode: another job
+    /// claimed it or, when it is to be claimed, may still restore from it.
+    std::function<Status(const std::string& directory, const JobId& job, ClaimMode)> may_restore;
     /// Asks all jobs whether they claimed a snapshot or may still restore from it.
     std::function<bool(const std::string& directory)> uses_snapshot;
     /// For checkpoints of jobs that configure no directory.
@@ -108,10 +108,11 @@ class JobMaster : private CheckpointDriverHost {
   const CheckpointStatistics& checkpoint_statistics() const {
     return driver_->coordinator().statistics();
   }
-  /// True when a snapshot at `directory` may still be needed by this job.
+  /// True when a snapshot at `directory` may still be needed by this job. May look at the disk, as
+  /// one directory has many paths.
   bool Uses(const std::string& directory) const;
   /// True when this job claimed the snapshot at `directory` and has not ended.
-  bool Claims(const std::string& directory) const { return claimed_ == directory; }
+  bool Claims(const std::string& directory) const;
   /// What this job took over at its start; null when it started without state.
   const std::shared_ptr<const snapshot::RestorePlan>& restore_plan() const { return restore_plan_; }
   /// The picture to match another program against: what the latest checkpoint is loaded from, or

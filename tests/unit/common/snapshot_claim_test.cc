@@ -87,7 +87,7 @@ TEST_F(SnapshotClaimTest, TheClaimOfALivingProcessStandsAndSaysWhoHoldsIt) {
   EXPECT_THAT(Message(refused),
               AllOf(HasSubstr(dir()), HasSubstr("was claimed by the job " + Job(1).ToHex()),
                     HasSubstr("\"theirs\""), HasSubstr("process id " + std::to_string(child)),
-                    HasSubstr("NO_CLAIM"), HasSubstr(kClaimFileName)));
+                    HasSubstr("Cancel that job first"), HasSubstr(kClaimFileName)));
   End(child);
 }
 

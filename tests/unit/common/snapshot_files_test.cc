@@ -6,7 +6,9 @@
 
 #include <filesystem>
 
+#include "common/io/file_lock.h"
 #include "common/io/temp_directory.h"
+#include "common/snapshot/orphans.h"
 #include "tests/unit/common/snapshot_builder.h"
 
 namespace flink::snapshot {
@@ -171,6 +173,20 @@ TEST_F(SnapshotFilesTest, DisposeLeavesADirectoryWhoseMetadataCannotBeRead) {
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(Message(status), HasSubstr("is left as it is, because its metadata cannot be read"));
   EXPECT_TRUE(io::Exists(In("savepoint-012345-0123456789ab/_metadata")));
+}
+
+TEST_F(SnapshotFilesTest, DisposeLeavesACheckpointWhoseJobLives) {
+  Write(Checkpoint(kJob, 1), {"a"});
+  ASSERT_EQ(symlink(In(kJob).c_str(), In("link").c_str()), 0);
+  {
+    const auto lock = io::FileLock::Share(In(std::string(kJob) + "/" + kLockFileName));
+    ASSERT_TRUE(lock.ok());
+    for (const std::string& path : {Checkpoint(kJob, 1), In("link/chk-1")}) {
+      EXPECT_THAT(Message(DisposeSnapshot(path)), HasSubstr(std::string("of the job ") + kJob));
+    }
+    EXPECT_TRUE(LoadSnapshot(Checkpoint(kJob, 1)).ok());
+  }
+  EXPECT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
 }
 
 TEST_F(SnapshotFilesTest, FindsSnapshotsToTheDepthAskedForAndFollowsNoLinks) {

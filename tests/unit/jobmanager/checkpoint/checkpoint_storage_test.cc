@@ -9,6 +9,7 @@
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
 #include "common/snapshot/orphans.h"
+#include "common/snapshot/snapshot_files.h"
 #include "common/snapshot/snapshot_journal.h"
 #include "flink/pb/cluster/v1/executor.pb.h"
 #include "tests/unit/common/snapshot_builder.h"
@@ -159,6 +160,15 @@ TEST_F(CheckpointStorageTest, AJournalThatCannotBeWrittenIsNoReasonToFail) {
   ASSERT_TRUE(storage.Prepare().ok());
   const std::string location = storage.CreateLocation(2, In("sp")).value();
   EXPECT_TRUE(Persist(storage, SnapshotKind::kSavepoint, location, location + "/state").ok());
+}
+
+TEST_F(CheckpointStorageTest, TheLockOfTheJobsDirectoryEndsWithTheJob) {
+  const CheckpointStorage storage(Options());
+  ASSERT_TRUE(storage.Prepare().ok());
+  const std::string checkpoint = storage.CreateLocation(7, "").value();
+  EXPECT_EQ(snapshot::LivingOwner(checkpoint), JobId::FromHex(kJob).value());
+  storage.ReleaseLock();
+  EXPECT_EQ(snapshot::LivingOwner(checkpoint), std::nullopt);
 }
 
 TEST_F(CheckpointStorageTest, ASavepointWithoutMetadataStaysLocked) {

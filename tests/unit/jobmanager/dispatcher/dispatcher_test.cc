@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <future>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -109,6 +110,16 @@ class DispatcherTest : public ::testing::Test {
     ADD_FAILURE() << path << " does not complete";
     return {};
   }
+  static pb::graph::v1::JobGraph Restoring(const std::string& path, const std::string& mode,
+                                           char job) {
+    using Settings = pb::graph::v1::SavepointRestoreSettings;
+    pb::graph::v1::JobGraph graph = TestGraph(1, job);
+    graph.mutable_restore()->set_path(path);
+    graph.mutable_restore()->set_claim_mode(mode == "CLAIM"    ? Settings::CLAIM_MODE_CLAIM
+                                            : mode == "LEGACY" ? Settings::CLAIM_MODE_LEGACY
+                                                               : Settings::CLAIM_MODE_NO_CLAIM);
+    return graph;
+  }
   static std::string JobPath() { return "/jobs/6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a"; }
 
   io::TempDirectory directory_;
@@ -209,6 +220,37 @@ TEST_F(DispatcherTest, MissingSnapshotIsRefusedWithFlinksText) {
   graph.mutable_restore()->set_path("/nowhere");
   EXPECT_EQ(Submit(graph, 400)["errors"][0],
             "Cannot find checkpoint or savepoint file/directory '/nowhere' on file system 'file'.");
+}
+
+TEST_F(DispatcherTest, ACheckpointInUseIsInUseByEveryPath) {
+  pb::graph::v1::JobGraph graph = TestGraph(1);
+  (*graph.mutable_configuration())["execution.checkpointing.dir"] = directory_.File("chk");
+  Submit(graph);
+  Await("RUNNING");
+  const std::string trigger = Post(JobPath() + "/checkpoints", "{}", 202)["request-id"];
+  ASSERT_EQ(Poll(JobPath() + "/checkpoints/" + trigger)["checkpointId"], 1);
+  std::filesystem::create_directory_symlink(directory_.File("chk"), directory_.File("link"));
+  const std::string linked = directory_.File("link" + JobPath().substr(5) + "/chk-1");
+  ASSERT_TRUE(io::Exists(linked));
+  const std::string disposal =
+      Post("/savepoint-disposal", Json{{"savepoint-path", linked}}.dump(), 200)["request-id"];
+  EXPECT_THAT(Poll("/savepoint-disposal/" + disposal).dump(), HasSubstr("may still need it"));
+  EXPECT_THAT(Submit(Restoring(linked, "CLAIM", 'k'), 400).dump(),
+              HasSubstr("may still restore from it"));
+  EXPECT_TRUE(io::Exists(linked + "/_metadata"));
+}
+
+TEST_F(DispatcherTest, NoJobStartsFromASnapshotThatAnotherHasClaimed) {
+  Submit(TestGraph(1));
+  Await("RUNNING");
+  const std::string trigger = Post(JobPath() + "/savepoints", "{}", 202)["request-id"];
+  const std::string path = Poll(JobPath() + "/savepoints/" + trigger)["location"];
+  Submit(Restoring(path, "CLAIM", 'k'));
+  for (const char* mode : {"NO_CLAIM", "CLAIM", "LEGACY"}) {
+    EXPECT_THAT(Submit(Restoring(path, mode, mode[0]), 400).dump(),
+                HasSubstr("the job 6b6b"))
+        << mode;
+  }
 }
 
 TEST_F(DispatcherTest, DamagedLibraryIsRefused) {

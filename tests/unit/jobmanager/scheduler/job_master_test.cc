@@ -8,6 +8,8 @@
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
 #include "common/snapshot/metadata.h"
+#include "common/snapshot/snapshot_claim.h"
+#include "common/snapshot/snapshot_files.h"
 #include "scripted_cluster.h"
 
 namespace flink::jobmanager {
@@ -457,6 +459,44 @@ TEST_F(JobMasterTest, ASnapshotClaimedByTheNameOfItsFileIsReadAgainFromItAndLeav
   Until([&] { return !io::Exists(work + "/state-0"); });
   EXPECT_FALSE(io::Exists(work + "/older"));
   EXPECT_TRUE(io::Exists(work + "/thesis.txt"));
+}
+
+TEST_F(JobMasterTest, AStartingJobUsesTheSnapshotThatItIsToStartFrom) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint).substr(5);
+  UntilEnded();
+  store_ = InMemoryJobStore();
+  std::filesystem::create_directory_symlink(path, directory_.File("link"));
+  ASSERT_TRUE(Create(2, path).ok());
+  EXPECT_EQ(master_->status(), JobStatus::kInitializing);
+  EXPECT_TRUE(master_->Uses(path));
+  EXPECT_TRUE(master_->Uses(directory_.File("link")));
+  EXPECT_FALSE(master_->Uses(directory_.File("savepoints")));
+}
+
+TEST_F(JobMasterTest, APeriodicSavepointThatAJobOfAnotherJobManagerHasClaimedStays) {
+  const std::string savepoints = directory_.File("periodic");
+  Set("execution.checkpointing.periodic-savepoints.interval", "10 ms");
+  Set("execution.checkpointing.periodic-savepoints.dir", savepoints);
+  Set("execution.checkpointing.periodic-savepoints.num-retained", "1");
+  Set("execution.checkpointing.periodic-savepoints.format-type", "NATIVE");
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const auto taken = [&] { return master_->checkpoint_statistics().counts().completed; };
+  Until([&] { return taken() == 1; });
+  const std::string first = snapshot::FindSnapshots(savepoints, 1, nullptr).front();
+  const auto claim = snapshot::ClaimSnapshot(first, JobId(), "of another JobManager");
+  ASSERT_TRUE(claim.ok()) << Message(claim.status());
+  // The second goes when the third is there, behind the first.
+  std::string second;
+  Until([&] {
+    for (const std::string& found : snapshot::FindSnapshots(savepoints, 1, nullptr)) {
+      if (second.empty() && found != first) second = found;
+    }
+    return !second.empty() && !io::Exists(second);
+  });
+  EXPECT_TRUE(snapshot::LoadSnapshot(first).ok());
 }
 
 TEST_F(JobMasterTest, StaleMessagesAreDropped) {
