@@ -11,13 +11,22 @@
 namespace flink::io {
 
 StatusOr<FileLock> FileLock::Share(const std::string& path) {
+  // Waits for no one but an IsLocked that is looking, or the owner of an exclusive one.
+  return Take(path, LOCK_SH);
+}
+
+StatusOr<FileLock> FileLock::Exclusive(const std::string& path) {
+  return Take(path, LOCK_EX | LOCK_NB);
+}
+
+StatusOr<FileLock> FileLock::Take(const std::string& path, int operation) {
   FileLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (lock.fd_ < 0) return Unavailable("cannot open {}: {}", path, std::strerror(errno));
-  // Waits for no one but an IsLocked that is looking.
   int result;
   do {
-    result = ::flock(lock.fd_, LOCK_SH);
+    result = ::flock(lock.fd_, operation);
   } while (result != 0 && errno == EINTR);
+  if (result != 0 && errno == EWOULDBLOCK) return AlreadyExists("{} is locked", path);
   if (result != 0) {
     return Unavailable("cannot lock {}: {}", path, std::strerror(errno));
   }

@@ -14,11 +14,14 @@ class FileLock {
  public:
   /// Creates the file if need be. Any number of processes may hold a shared lock.
   static StatusOr<FileLock> Share(const std::string& path);
+  /// As Share, but nobody else may hold one: kAlreadyExists if somebody does.
+  static StatusOr<FileLock> Exclusive(const std::string& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;
   ~FileLock();
 
  private:
+  static StatusOr<FileLock> Take(const std::string& path, int operation);
   explicit FileLock(int fd) : fd_(fd) {}
   int fd_ = -1;
 };

@@ -267,6 +267,11 @@ Status CreateDirectories(const std::string& path) {
   return IsDirectory(path) ? OkStatus() : SystemError(ENOTDIR, "create the directory", path);
 }
 
+Status CreateNewDirectory(const std::string& path) {
+  return ::mkdir(path.c_str(), 0777) == 0 ? OkStatus()
+                                          : SystemError(errno, "create the directory", path);
+}
+
 StatusOr<std::vector<DirectoryEntry>> ListDirectory(const std::string& path) {
   DIR* directory = ::opendir(path.c_str());
   if (directory == nullptr) return SystemError(errno, "list the directory", path);

@@ -50,6 +50,9 @@ bool IsSymbolicLink(const std::string& path);
 /// With missing parents; fine if it is there already.
 Status CreateDirectories(const std::string& path);
 
+/// One directory; kAlreadyExists if anything is there.
+Status CreateNewDirectory(const std::string& path);
+
 struct DirectoryEntry {
   std::string name;
   bool is_directory = false;

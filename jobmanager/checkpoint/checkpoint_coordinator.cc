@@ -159,6 +159,12 @@ void CheckpointCoordinator::On(checkpoint::AllSubtasksEndOfData&) {
   if (phase_ == Phase::kRunning) RequestFinal();
 }
 
+void CheckpointCoordinator::On(checkpoint::IdsTaken& e) {
+  if (phase_ == Phase::kShutdown || e.highest < next_id_) return;
+  next_id_ = e.highest + 1;
+  Emit(checkpoint::StoreNextCheckpointId{next_id_});
+}
+
 void CheckpointCoordinator::On(checkpoint::Restored& e) {
   if (phase_ == Phase::kShutdown) return;
   CompletedCheckpoint& snapshot = e.snapshot;

@@ -121,6 +121,7 @@ class CheckpointCoordinator {
   void On(checkpoint::TriggerCheckpoint& e);
   void On(checkpoint::SomeSubtasksEndOfData& e);
   void On(checkpoint::AllSubtasksEndOfData& e);
+  void On(checkpoint::IdsTaken& e);
   void On(checkpoint::Restored& e);
   void On(checkpoint::RestoredFromStore& e);
   void On(checkpoint::Shutdown& e);

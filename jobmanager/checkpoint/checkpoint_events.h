@@ -64,6 +64,10 @@ struct AllSubtasksEndOfData {};
 struct Restored {
   CompletedCheckpoint snapshot;
 };
+/// Ids up to this one have been used where the job keeps its checkpoints. Send before Restored.
+struct IdsTaken {
+  CheckpointId highest = 0;
+};
 /// A job attempt was restored from an entry of the completed store (failover).
 struct RestoredFromStore {
   CheckpointId checkpoint = 0;
@@ -115,9 +119,9 @@ struct PersistFailed {
 
 using Event =
     std::variant<JobRunning, JobLeftRunning, Tick, TriggerSavepoint, TriggerCheckpoint,
-                 SomeSubtasksEndOfData, AllSubtasksEndOfData, Restored, RestoredFromStore, Shutdown,
-                 LocationCreated, LocationFailed, CoordinatorAcked, CoordinatorFailed, SubtaskAcked,
-                 SubtaskDeclined, MetadataPersisted, PersistFailed>;
+                 SomeSubtasksEndOfData, AllSubtasksEndOfData, IdsTaken, Restored, RestoredFromStore,
+                 Shutdown, LocationCreated, LocationFailed, CoordinatorAcked, CoordinatorFailed,
+                 SubtaskAcked, SubtaskDeclined, MetadataPersisted, PersistFailed>;
 
 // ---- Actions ------------------------------------------------------------------------------------
 

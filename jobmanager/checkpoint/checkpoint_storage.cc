@@ -1,12 +1,14 @@
 #include "jobmanager/checkpoint/checkpoint_storage.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
+#include "common/config/options.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/file_list.h"
@@ -235,23 +237,31 @@ Status CheckpointStorage::Prepare() const {
   FsyncAbove(options_.directory);
   RETURN_IF_ERROR(io::ProbeWritable(options_.directory));
   if (options_.is_private) return OkStatus();
-  Lock(options_.directory);
+  const Status locked = Lock(options_.directory, /*exclusive=*/!options_.owns_directory);
+  if (!locked.ok()) {
+    return With(locked,
+                "another job is writing its checkpoints there; only one can while {} is false",
+                options::kCheckpointCreateSubdir.key);
+  }
   NoteInJournals(options_.directory);
   return OkStatus();
 }
 
-void CheckpointStorage::Lock(const std::string& directory) const {
+Status CheckpointStorage::Lock(const std::string& directory, bool exclusive) const {
+  const std::string path = io::JoinPath(directory, snapshot::kLockFileName);
   StatusOr<io::FileLock> lock =
-      io::FileLock::Share(io::JoinPath(directory, snapshot::kLockFileName));
+      exclusive ? io::FileLock::Exclusive(path) : io::FileLock::Share(path);
+  if (absl::IsAlreadyExists(lock.status())) return lock.status();
   if (!lock.ok()) {
     LOG_WARN("\"flink fsck\" will not see that {} is in use: {}", directory,
              Message(lock.status()));
-    return;
+    return OkStatus();
   }
   const std::lock_guard<std::mutex> guard(mutex_);
   // Those of savepoints that were given up and deleted.
   std::erase_if(locks_, [](const auto& entry) { return !io::Exists(entry.first); });
   locks_.insert_or_assign(directory, *std::move(lock));
+  return OkStatus();
 }
 
 void CheckpointStorage::ReleaseLock() const {
@@ -277,6 +287,20 @@ void CheckpointStorage::NoteInJournals(const std::string& path) const {
       LOG_WARN("\"flink savepoint list\" will not know of {}: {}", path, Message(noted));
     }
   }
+}
+
+CheckpointId CheckpointStorage::HighestCheckpoint() const {
+  CheckpointId highest = 0;
+  const auto entries = io::ListDirectory(options_.directory);
+  if (!entries.ok()) return highest;  // Prepare says why.
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (!snapshot::IsCheckpointName(entry.name)) continue;
+    const char* digits = entry.name.data() + std::string_view("chk-").size();
+    int32_t id = 0;  // A larger one is nobody's.
+    const auto [end, error] = std::from_chars(digits, entry.name.data() + entry.name.size(), id);
+    if (error == std::errc()) highest = std::max<CheckpointId>(highest, id);
+  }
+  return highest;
 }
 
 std::vector<std::string> CheckpointStorage::OwnSharedFiles() const {
@@ -306,7 +330,9 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
                                                         const std::string& target_dir) const {
   if (target_dir.empty()) {
     std::string location = io::JoinPath(options_.directory, fmt::format("chk-{}", checkpoint));
-    RETURN_IF_ERROR(io::CreateDirectories(location));
+    RETURN_IF_ERROR(io::CreateDirectories(options_.directory));
+    // What is there is somebody else's.
+    RETURN_IF_ERROR(io::CreateNewDirectory(location));
     return location;
   }
   const Status parsed = io::ParsePath(target_dir).status();
@@ -317,10 +343,13 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
   for (int i = 0; last.ok() && i < kMakeDirectoryAttempts; ++i) {
     std::string location = io::JoinPath(
         target, fmt::format("savepoint-{}-{}", options_.job.ToHex().substr(0, 6), RandomHex(12)));
-    if (io::Exists(location)) continue;
-    last = io::CreateDirectories(location);
+    last = io::CreateNewDirectory(location);
+    if (absl::IsAlreadyExists(last)) {
+      last = OkStatus();
+      continue;
+    }
     if (!last.ok()) break;
-    Lock(location);
+    IgnoreError(Lock(location), "nobody else knows of it");
     return location;
   }
   return NoSavepointDirectory(target_dir,

@@ -76,8 +76,12 @@ class CheckpointStorage {
   bool is_private() const { return options_.is_private; }
 
   /// Creates the directories, locks them and checks that they can be written. Notes in the journals
-  /// where the checkpoints of the job will be.
+  /// where the checkpoints of the job will be. A directory that is not this job's alone must not be
+  /// in use by another one.
   Status Prepare() const;
+  /// The largest id of the checkpoints in the directory, complete or not; 0: none. They are of
+  /// earlier jobs when the directory is not this job's alone.
+  CheckpointId HighestCheckpoint() const;
   /// Paths of the files in the shared directory; none when it is not this job's alone.
   std::vector<std::string> OwnSharedFiles() const;
   /// Gives up the lock of the job's directory: whoever sees that the job has ended may claim or
@@ -86,7 +90,7 @@ class CheckpointStorage {
   /// Removes the directories of the job that are empty.
   void RemoveEmptyDirectories() const;
 
-  /// "chk-<n>" or, with a target, a new savepoint directory.
+  /// "chk-<n>" or, with a target, a savepoint directory; new ones.
   StatusOr<std::string> CreateLocation(CheckpointId checkpoint,
                                        const std::string& target_dir) const;
   /// Writes the side file, notes a savepoint in the journals, then writes `_metadata`.
@@ -105,8 +109,9 @@ class CheckpointStorage {
  private:
   /// A journal that cannot be written is no reason to fail: a warning.
   void NoteInJournals(const std::string& path) const;
-  /// Nor is a file system that knows no locks.
-  void Lock(const std::string& directory) const;
+  /// Nor is a file system that knows no locks. kAlreadyExists when somebody else has the
+  /// `exclusive` one.
+  Status Lock(const std::string& directory, bool exclusive = false) const;
   /// Also removes the file of the lock.
   void Unlock(const std::string& directory) const;
 

@@ -153,8 +153,10 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
     const Status writable = ProbeSavepointDirectory(savepoint_directory, job.graph.name);
     auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
         writable.ok() ? PrepareOnPool(*storage, periodic_savepoints, job, job.graph) : writable);
-    main->Post([self, restore, done] {
-      if (*self != nullptr) (*self)->OnInitialized(std::move(*restore), done);
+    main->Post([self, restore, taken = storage->HighestCheckpoint(), done] {
+      if (*self == nullptr) return;
+      (*self)->driver_->Feed(checkpoint::IdsTaken{taken});
+      (*self)->OnInitialized(std::move(*restore), done);
     });
   });
 }

@@ -37,6 +37,12 @@ TEST(ParsePath, TakesFlinksSpellingsOfALocalPath) {
   EXPECT_EQ(QualifyPath("file:///x/y"), "file:/x/y");
 }
 
+TEST_F(FileSystem, ANewDirectoryIsNotThereYet) {
+  EXPECT_TRUE(CreateNewDirectory(Path("new")).ok());
+  EXPECT_EQ(CreateNewDirectory(Path("new")).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(CreateNewDirectory(Path("no/parent")).code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(FileSystem, OneDirectoryIsTheSameByEveryPath) {
   ASSERT_TRUE(CreateDirectories(Path("a/b")).ok());
   ASSERT_TRUE(CreateDirectories(Path("c")).ok());

@@ -289,6 +289,21 @@ TEST(CheckpointCoordinatorTest, TheRestoredSnapshotIsStoredAndTheNextIdFollowsIt
   EXPECT_EQ(h.Retained(), std::vector<CheckpointId>{18});
 }
 
+TEST(CheckpointCoordinatorTest, IdsThatOthersHaveUsedAreNotUsedAgain) {
+  H h;
+  h.Send(checkpoint::IdsTaken{7});
+  EXPECT_EQ(h.Get<checkpoint::StoreNextCheckpointId>()[0].next, 8);
+  checkpoint::Restored restored;
+  restored.snapshot.id = 5;
+  restored.snapshot.claim = ClaimMode::kNoClaim;
+  h.Send(restored);
+  h.Send(checkpoint::IdsTaken{3});
+  EXPECT_TRUE(h.actions.empty());
+  h.Run();
+  h.Manual(1);
+  EXPECT_EQ(h.Started(), 8);
+}
+
 // flink-surface §4.4 no. 64
 TEST(CheckpointCoordinatorTest, AClaimedSnapshotIsDeletedOnceSubsumed) {
   H h;

@@ -162,6 +162,29 @@ TEST_F(CheckpointStorageTest, AJournalThatCannotBeWrittenIsNoReasonToFail) {
   EXPECT_TRUE(Persist(storage, SnapshotKind::kSavepoint, location, location + "/state").ok());
 }
 
+TEST_F(CheckpointStorageTest, ADirectoryWithoutSubdirectoriesTakesOneJobAtATime) {
+  CheckpointStorage::Options options = Options();
+  options.owns_directory = false;
+  const CheckpointStorage first(options);
+  const CheckpointStorage second(options);
+  ASSERT_TRUE(first.Prepare().ok());
+  EXPECT_THAT(Message(second.Prepare()), HasSubstr("execution.checkpointing.create-subdir"));
+  first.ReleaseLock();
+  EXPECT_TRUE(second.Prepare().ok());
+}
+
+TEST_F(CheckpointStorageTest, ACheckpointThatIsThereIsNotOverwritten) {
+  const CheckpointStorage storage(Options());
+  ASSERT_TRUE(storage.Prepare().ok());
+  EXPECT_EQ(storage.HighestCheckpoint(), 0);
+  for (const char* name : {"chk-3", "chk-12", "chk-99999999999999999999", "chk-x", "shared"}) {
+    ASSERT_TRUE(io::CreateDirectories(io::JoinPath(storage.directory(), name)).ok());
+  }
+  EXPECT_EQ(storage.HighestCheckpoint(), 12);
+  EXPECT_EQ(storage.CreateLocation(12, "").status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(storage.CreateLocation(13, "").ok());
+}
+
 TEST_F(CheckpointStorageTest, TheLockOfTheJobsDirectoryEndsWithTheJob) {
   const CheckpointStorage storage(Options());
   ASSERT_TRUE(storage.Prepare().ok());
