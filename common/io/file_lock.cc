@@ -12,15 +12,19 @@ namespace flink::io {
 
 StatusOr<FileLock> FileLock::Share(const std::string& path) {
   // Waits for no one but an IsLocked that is looking, or the owner of an exclusive one.
-  return Take(path, LOCK_SH);
+  return Take(path, O_RDWR | O_CREAT, LOCK_SH);
 }
 
 StatusOr<FileLock> FileLock::Exclusive(const std::string& path) {
-  return Take(path, LOCK_EX | LOCK_NB);
+  return Take(path, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB);
 }
 
-StatusOr<FileLock> FileLock::Take(const std::string& path, int operation) {
-  FileLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+StatusOr<FileLock> FileLock::OfDirectory(const std::string& path) {
+  return Take(path, O_RDONLY | O_DIRECTORY, LOCK_EX);
+}
+
+StatusOr<FileLock> FileLock::Take(const std::string& path, int flags, int operation) {
+  FileLock lock(::open(path.c_str(), flags | O_CLOEXEC, 0644));
   if (lock.fd_ < 0) return Unavailable("cannot open {}: {}", path, std::strerror(errno));
   int result;
   do {

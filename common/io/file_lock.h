@@ -16,12 +16,15 @@ class FileLock {
   static StatusOr<FileLock> Share(const std::string& path);
   /// As Share, but nobody else may hold one: kAlreadyExists if somebody does.
   static StatusOr<FileLock> Exclusive(const std::string& path);
+  /// Of a directory that is there; waits until nobody else has it. An error on a file system that
+  /// locks only what can be written, as NFS.
+  static StatusOr<FileLock> OfDirectory(const std::string& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;
   ~FileLock();
 
  private:
-  static StatusOr<FileLock> Take(const std::string& path, int operation);
+  static StatusOr<FileLock> Take(const std::string& path, int flags, int operation);
   explicit FileLock(int fd) : fd_(fd) {}
   int fd_ = -1;
 };

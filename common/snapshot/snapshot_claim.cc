@@ -14,6 +14,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// A claim changes hands in several steps, which one process takes at a time.
+constexpr char kNoTurn[] = "a file system that locks no directories, as NFS";
+
 std::string PathIn(const std::string& directory) { return io::JoinPath(directory, kClaimFileName); }
 
 std::string HostName() {
@@ -55,6 +58,8 @@ StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory) {
 
 StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& job,
                                      const std::string& job_name) {
+  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory);
+  IgnoreError(turn.status(), kNoTurn);
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> standing, FindClaim(directory));
   if (standing.has_value()) return ClaimedBy(*standing, directory);
   const std::string path = PathIn(directory);
@@ -85,6 +90,9 @@ StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& 
 
 Status RemoveClaim(const std::string& directory, const JobId& job) {
   const std::string path = PathIn(directory);
+  if (!io::Exists(path)) return OkStatus();
+  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory);
+  IgnoreError(turn.status(), kNoTurn);
   if (!io::Exists(path)) return OkStatus();
   ASSIGN_OR_RETURN(const SnapshotClaim claim, ReadClaim(path));
   return claim.job == job ? io::RemoveFile(path) : OkStatus();

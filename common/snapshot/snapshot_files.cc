@@ -203,7 +203,7 @@ Status RemoveSnapshotDirectory(const std::string& directory) {
   for (const io::DirectoryEntry& entry : *entries) {
     const std::string path = io::JoinPath(directory, entry.name);
     if (HoldsSnapshot(path)) {
-      LOG_WARN("{} stays, because a snapshot is in it.", path);
+      LOG_WARN("{} stays, because a snapshot may be in it.", path);
       empty = false;
       continue;
     }

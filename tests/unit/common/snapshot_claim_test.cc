@@ -5,8 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
@@ -100,6 +103,32 @@ TEST_F(SnapshotClaimTest, TheClaimOfAProcessThatDiedIsReplaced) {
   const auto lock = ClaimSnapshot(dir(), Job(2), "ours");
   ASSERT_TRUE(lock.ok()) << Message(lock.status());
   EXPECT_EQ(FindClaim(dir()).value()->job, Job(2));
+}
+
+TEST_F(SnapshotClaimTest, OfManyThatReplaceAStaleClaimOneGetsIt) {
+  constexpr uint8_t kClaimants = 6;
+  for (int round = 0; round < 200; ++round) {
+    { const auto stale = ClaimSnapshot(dir(), Job(100), "gone").value(); }
+    std::vector<std::optional<io::FileLock>> locks(kClaimants);
+    std::vector<std::thread> threads;
+    threads.emplace_back([this] { EXPECT_TRUE(RemoveClaim(dir(), Job(100)).ok()); });
+    for (uint8_t i = 0; i < kClaimants; ++i) {
+      threads.emplace_back([this, &locks, i] {
+        auto claimed = ClaimSnapshot(dir(), Job(i), "claimant");
+        if (claimed.ok()) locks[i] = *std::move(claimed);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    const auto winner =
+        std::find_if(locks.begin(), locks.end(), [](const auto& lock) { return lock.has_value(); });
+    ASSERT_NE(winner, locks.end()) << round;
+    ASSERT_EQ(
+        std::count_if(locks.begin(), locks.end(), [](const auto& l) { return l.has_value(); }), 1)
+        << round;
+    const auto claim = FindClaim(dir());
+    ASSERT_TRUE(claim.ok() && claim->has_value()) << round;
+    ASSERT_EQ((*claim)->job, Job(static_cast<uint8_t>(winner - locks.begin()))) << round;
+  }
 }
 
 TEST_F(SnapshotClaimTest, ALockedFileThatIsNoClaimIsNamed) {
