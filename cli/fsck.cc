@@ -25,11 +25,13 @@ StatusOr<OrphanReport> Search(const CommandContext& context, const std::string& 
     if (!parsed.ok()) return UsageError("--older-than: " + Message(parsed.status()));
     search.min_age_ms = parsed->count();
   }
-  const auto known = snapshot::ListKnownSnapshots(context.config);
-  if (known.ok()) {
-    for (const auto& summary : known->snapshots)
-      search.other_snapshots.push_back(summary.directory);
-  }
+  search.other_snapshots = [&context] {
+    std::vector<std::string> directories;
+    const auto known = snapshot::ListKnownSnapshots(context.config);
+    if (!known.ok()) return directories;
+    for (const auto& summary : known->snapshots) directories.push_back(summary.directory);
+    return directories;
+  };
   return snapshot::FindOrphans(search);
 }
 

@@ -173,7 +173,7 @@ class Finder {
     candidates_.push_back(std::move(orphan));
   }
 
-  void CollectReferences() {
+  std::vector<std::string> ListSnapshots() {
     std::vector<Status> problems;
     std::vector<std::string> snapshots = FindSnapshots(root_, kMaxDepth, &problems);
     // The jobs beside one may share its files.
@@ -182,21 +182,31 @@ class Finder {
         snapshots.push_back(std::move(beside));
       }
     }
-    snapshots.insert(snapshots.end(), search_.other_snapshots.begin(),
-                     search_.other_snapshots.end());
-    for (const Status& problem : problems) unknown_ = Message(problem);
-    for (const std::string& directory : snapshots) {
-      const StatusOr<LoadedSnapshot> loaded = LoadSnapshot(directory);
-      if (absl::IsNotFound(loaded.status())) continue;  // Deleted a moment ago.
-      if (!loaded.ok()) {
-        unknown_ = Message(loaded.status());
-        Skip(directory, unknown_);
-        continue;
-      }
-      const SnapshotFiles files = FilesOf(*loaded);
-      if (!files.complete) unknown_ = directory + " has state that is not understood";
-      for (const std::string& path : files.paths) names_.insert(io::BaseName(path));
+    if (search_.other_snapshots) {
+      for (std::string& other : search_.other_snapshots()) snapshots.push_back(std::move(other));
     }
+    for (const Status& problem : problems) unknown_ = Message(problem);
+    return snapshots;
+  }
+
+  void CollectReferences() {
+    std::set<std::string> unreadable;
+    const Status all =
+        ForEachSnapshot([this] { return ListSnapshots(); },
+                        [&](const std::string& directory, const StatusOr<LoadedSnapshot>& loaded) {
+                          if (!loaded.ok()) {
+                            unknown_ = Message(loaded.status());
+                            if (unreadable.insert(directory).second) Skip(directory, unknown_);
+                            return OkStatus();
+                          }
+                          const SnapshotFiles files = FilesOf(*loaded);
+                          if (!files.complete)
+                            unknown_ = directory + " has state that is not understood";
+                          for (const std::string& path : files.paths)
+                            names_.insert(io::BaseName(path));
+                          return OkStatus();
+                        });
+    if (!all.ok()) unknown_ = Message(all);
   }
 
   bool IsNamed(const Orphan& candidate) const {

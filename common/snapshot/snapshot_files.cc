@@ -17,6 +17,7 @@ namespace flink::snapshot {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr int kMaxRounds = 10;
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSavepointPrefix = "savepoint-";
 
@@ -38,19 +39,24 @@ StatusOr<std::set<std::string>> NamedByOthers(const std::string& directory) {
     root = io::DirectoryName(root);
     depth = 2;
   }
-  std::vector<Status> problems;
-  const std::vector<std::string> snapshots = FindSnapshots(root, depth, &problems);
-  if (!problems.empty()) return problems.front();
   std::set<std::string> names;
-  for (const std::string& other : snapshots) {
-    if (other == directory) continue;
-    const StatusOr<LoadedSnapshot> loaded = LoadSnapshot(other);
-    if (absl::IsNotFound(loaded.status())) continue;  // Deleted a moment ago.
-    if (!loaded.ok()) return loaded.status();
-    const SnapshotFiles files = FilesOf(*loaded);
-    if (!files.complete) return FailedPrecondition("{} has state that is not understood", other);
-    for (const std::string& path : files.paths) names.insert(io::BaseName(path));
-  }
+  const auto list = [&]() -> StatusOr<std::vector<std::string>> {
+    std::vector<Status> problems;
+    std::vector<std::string> snapshots = FindSnapshots(root, depth, &problems);
+    if (!problems.empty()) return problems.front();
+    std::erase(snapshots, directory);
+    return snapshots;
+  };
+  const Status all = ForEachSnapshot(
+      list, [&names](const std::string& other, const StatusOr<LoadedSnapshot>& loaded) -> Status {
+        RETURN_IF_ERROR(loaded.status());
+        const SnapshotFiles files = FilesOf(*loaded);
+        if (!files.complete)
+          return FailedPrecondition("{} has state that is not understood", other);
+        for (const std::string& path : files.paths) names.insert(io::BaseName(path));
+        return OkStatus();
+      });
+  RETURN_IF_ERROR(all);
   return names;
 }
 
@@ -181,6 +187,25 @@ std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
     found.insert(found.end(), below.begin(), below.end());
   }
   return found;
+}
+
+Status ForEachSnapshot(const std::function<StatusOr<std::vector<std::string>>()>& list,
+                       const std::function<Status(const std::string& directory,
+                                                  const StatusOr<LoadedSnapshot>&)>& fn) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    bool vanished = false;
+    ASSIGN_OR_RETURN(const std::vector<std::string> snapshots, list());
+    for (const std::string& directory : snapshots) {
+      const StatusOr<LoadedSnapshot> loaded = LoadSnapshot(directory);
+      if (absl::IsNotFound(loaded.status())) {
+        vanished = true;
+      } else {
+        RETURN_IF_ERROR(fn(directory, loaded));
+      }
+    }
+    if (!vanished) return OkStatus();
+  }
+  return Unavailable("snapshots vanish while they are read");
 }
 
 bool IsCheckpointName(std::string_view name) {

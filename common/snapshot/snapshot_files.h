@@ -2,6 +2,7 @@
 
 /// Which files belong to which snapshot, and how snapshots are deleted.
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -33,6 +34,13 @@ StatusOr<std::string> LocateFile(const StreamStateHandle& stream, const std::str
 /// cannot be listed is added to `problems` unless that is null.
 std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
                                        std::vector<Status>* problems);
+
+/// Calls `fn` for every snapshot that `list` finds, for some more than once: when one has vanished
+/// since it was listed, another may be there by now that names its files, and all are listed again.
+/// An error of either ends it; so does kUnavailable when it does not come to rest.
+Status ForEachSnapshot(
+    const std::function<StatusOr<std::vector<std::string>>()>& list,
+    const std::function<Status(const std::string& directory, const StatusOr<LoadedSnapshot>&)>& fn);
 
 /// "chk-<n>" and "savepoint-<6 hex>-<12 hex>": names that only a cluster gives to its directories.
 bool IsCheckpointName(std::string_view name);

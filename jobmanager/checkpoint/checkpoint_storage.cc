@@ -501,18 +501,23 @@ std::vector<std::string> FilesOfOthers(const snapshot::LoadedSnapshot& loaded,
     if (is_new) directory->second = IsIn(directory->first, shared);
     if (!directory->second) others.insert(file);
   }
-  for (const std::string& beside :
-       snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr)) {
-    if (beside == loaded.directory) continue;
-    const StatusOr<snapshot::LoadedSnapshot> other = snapshot::LoadSnapshot(beside);
-    if (absl::IsNotFound(other.status())) continue;  // Deleted a moment ago.
-    if (!other.ok()) return outside;                 // It may name any of them.
-    const snapshot::SnapshotFiles files = snapshot::FilesOf(*other);
-    if (!files.complete) return outside;
-    for (const std::string& file : outside) {
-      if (files.paths.count(file) != 0) others.insert(file);
-    }
-  }
+  const auto list = [&loaded]() -> StatusOr<std::vector<std::string>> {
+    auto beside = snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr);
+    std::erase(beside, loaded.directory);
+    return beside;
+  };
+  const Status all = snapshot::ForEachSnapshot(
+      list,
+      [&](const std::string& beside, const StatusOr<snapshot::LoadedSnapshot>& other) -> Status {
+        RETURN_IF_ERROR(other.status());
+        const snapshot::SnapshotFiles files = snapshot::FilesOf(*other);
+        if (!files.complete) return FailedPrecondition("{} is not understood", beside);
+        for (const std::string& file : outside) {
+          if (files.paths.count(file) != 0) others.insert(file);
+        }
+        return OkStatus();
+      });
+  if (!all.ok()) return outside;  // Somebody may name any of them.
   return {others.begin(), others.end()};
 }
 

@@ -39,7 +39,7 @@ class OrphansTest : public ::testing::Test {
   }
 
   OrphanReport Find(int64_t min_age_ms = 0, std::string directory = "",
-                    std::vector<std::string> other_snapshots = {}) {
+                    std::function<std::vector<std::string>()> other_snapshots = nullptr) {
     OrphanSearch search;
     search.directory = directory.empty() ? directory_.path() : directory;
     search.other_snapshots = std::move(other_snapshots);
@@ -166,7 +166,26 @@ TEST_F(OrphansTest, ReferencesFromOtherJobsAndOtherDirectoriesCount) {
   WriteTestFile(Shared('2'));
   const io::TempDirectory elsewhere = io::TempDirectory::Create("orphans").value();
   Write(elsewhere.File("s"), {}, {Shared('3')});
-  EXPECT_THAT(Paths(Find(0, OfJob(""), {elsewhere.File("s")})), ElementsAre(Shared('2')));
+  const auto others = [&] { return std::vector<std::string>{elsewhere.File("s")}; };
+  EXPECT_THAT(Paths(Find(0, OfJob(""), others)), ElementsAre(Shared('2')));
+}
+
+TEST_F(OrphansTest, WhatReplacesASnapshotThatVanishesIsLookedAt) {
+  WriteTestFile(Shared('1'));
+  WriteTestFile(Shared('2'));
+  const io::TempDirectory elsewhere = io::TempDirectory::Create("orphans").value();
+  int calls = 0;
+  // A job elsewhere goes on to its next checkpoint, which goes on naming a file.
+  const auto others = [&]() -> std::vector<std::string> {
+    if (++calls == 1) return {elsewhere.File("chk-1")};
+    if (calls == 2) Write(elsewhere.File("chk-2"), {}, {Shared('1')});
+    return {elsewhere.File("chk-2")};
+  };
+  EXPECT_THAT(Paths(Find(0, "", others)), ElementsAre(Shared('2')));
+  EXPECT_EQ(calls, 2);
+  // One that never comes to rest.
+  const auto vanishing = [&] { return std::vector<std::string>{elsewhere.File("chk-1")}; };
+  EXPECT_THAT(Paths(Find(0, "", vanishing)), ElementsAre());
 }
 
 TEST_F(OrphansTest, AFileIsKnownByItsNameWhereverTheDirectoryIsMounted) {
