@@ -51,7 +51,9 @@ StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
 }
 
 Status Failed(std::string_view what, const Status& cause) {
-  if (cause.ok() || cause.code() == absl::StatusCode::kUnavailable) return cause;
+  const bool not_reached = cause.code() == absl::StatusCode::kUnavailable ||
+                           cause.code() == absl::StatusCode::kDeadlineExceeded;
+  if (cause.ok() || not_reached) return cause;
   return WithContext(cause, what);
 }
 

@@ -29,7 +29,9 @@ std::string_view Describe(httplib::Error error) {
 }
 
 Status TransportError(httplib::Error error, const std::string& address) {
-  return Unavailable(
+  const bool nobody = error == httplib::Error::Connection;
+  return MakeStatus(
+      nobody ? absl::StatusCode::kUnavailable : absl::StatusCode::kDeadlineExceeded,
       "Could not connect to the JobManager at {}: {}. Is a cluster running there? Start one with "
       "bin/start-cluster.sh, or name another one with -m host:port.",
       address, Describe(error));
@@ -85,8 +87,9 @@ Status RestClient::CheckHostName() const {
   addrinfo* found = nullptr;
   const int error = getaddrinfo(host_.c_str(), nullptr, &hints, &found);
   if (error != 0) {
-    return Unavailable("Unknown host \"{}\" ({}). Check rest.address in conf/config.yaml, or -m.",
-                       host_, gai_strerror(error));
+    return MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                      "Unknown host \"{}\" ({}). Check rest.address in conf/config.yaml, or -m.",
+                      host_, gai_strerror(error));
   }
   freeaddrinfo(found);
   return OkStatus();

@@ -24,8 +24,9 @@ struct UploadPart {
   std::string content;
 };
 
-/// Blocking, one thread. An error is kUnavailable when there is no JobManager to talk to, kNotFound
-/// for HTTP 404, else kInternal; its message is the server's cause in one line, its details the
+/// Blocking, one thread. An error is kUnavailable when nobody listens there, kDeadlineExceeded when
+/// the JobManager cannot be found or does not answer, so that one may be running; kNotFound for HTTP
+/// 404, else kInternal; its message is the server's cause in one line, its details the
 /// whole.
 class RestClient {
  public:

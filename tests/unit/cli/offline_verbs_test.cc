@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +134,28 @@ TEST_F(OfflineVerbsTest, PruneKeepsTheNewestAndLeavesOtherJobsAndCheckpoints) {
   }
   EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "2", kJob}), 0);
   EXPECT_THAT(out_.str(), HasSubstr("Keeping the newest 2 of 2 savepoints, disposing of 0."));
+}
+
+TEST_F(OfflineVerbsTest, PruneDeletesNothingItselfWhenAJobManagerMayBeThere) {
+  const int busy = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(busy, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(busy, 5), 0);  // And answers nobody.
+  ASSERT_EQ(getsockname(busy, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  Write(Savepoint(1), 1000);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  for (const auto& [host, number] : std::vector<std::pair<std::string, std::string>>{
+           {"127.0.0.1", port}, {"no.such.host.invalid", "1"}}) {
+    EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "0", "-Dclient.timeout=100 ms",
+                     "-Drest.address=" + host, "-Drest.port=" + number, kJob}),
+              1)
+        << host;
+  }
+  close(busy);
+  EXPECT_TRUE(io::Exists(Savepoint(1) + "/_metadata"));
 }
 
 TEST_F(OfflineVerbsTest, PruneOfNothingKeptRemovesAll) {
