@@ -215,10 +215,14 @@ void Task::OnCheckpointAborted(int64_t checkpoint_id) {
   if (checkpoint_id > last_checkpoint_) aborted_.insert(checkpoint_id);
   if (aligner_->Abort(checkpoint_id)) ReleaseAlignment();
   DropSnapshot(checkpoint_id);
-  if (stopped_by_checkpoint_ == checkpoint_id && !stopped_for_good_) {
+  if (stopped_by_checkpoint_ == checkpoint_id) {
+    if (stopped_for_good_) {
+      throw RuntimeFault(
+          Cancelled("stop --drain was aborted when the input had been ended for it"));
+    }
     // The stop did not come about: the job goes on.
     stopped_by_checkpoint_ = 0;
-    for (auto& timer : std::exchange(held_timers_, {})) timer();
+    for (auto& timer : std::exchange(held_timers_, {})) FireTimer(std::move(timer));
   }
   if (taken_.erase(checkpoint_id) > 0) chain_->NotifyCheckpointAborted(checkpoint_id);
 }

@@ -5,12 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -29,6 +31,16 @@ inline JobVertexId VertexOf(int node) {
   return JobVertexId(bytes);
 }
 inline OperatorId OperatorOf(int node) { return OperatorId(VertexOf(node).bytes()); }
+
+/// Polls; false when the condition did not hold within a minute.
+inline bool Until(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
 
 /// Builds stream and job graph of a small dataflow.
 class TestJob {

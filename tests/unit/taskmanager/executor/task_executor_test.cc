@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <set>
+#include <thread>
+#include <utility>
 
+#include "common/base/clock.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/state_handle.h"
 #include "tests/unit/taskmanager/executor/executor_cluster.h"
@@ -36,6 +39,7 @@ struct Observed {
   std::multiset<int64_t> records;
   std::map<int64_t, std::set<int>> subtasks_of_key;
   std::atomic<int64_t> produced{0};
+  std::atomic<int64_t> next_tick_ms{0};
   std::atomic<bool> gate_open{true};
 };
 
@@ -96,6 +100,32 @@ class Listener final : public SourceOperator {
  private:
   std::shared_ptr<Observed> observed_;
   Output<int64_t> output_;
+};
+
+/// A number every 50 ms; asks to be woken up in between.
+class Ticker final : public SourceOperator {
+ public:
+  explicit Ticker(std::shared_ptr<Observed> observed) : observed_(std::move(observed)) {}
+  OutputBase* output() override { return &output_; }
+  void Open(OperatorContext& context) override { time_ = &context.time_service(); }
+  SourceStatus Produce() override {
+    const int64_t now = time_->NowMs();
+    if (now < observed_->next_tick_ms) {
+      if (!std::exchange(wake_up_pending_, true)) {
+        time_->RegisterTimer(observed_->next_tick_ms, [this] { wake_up_pending_ = false; });
+      }
+      return SourceStatus::kWaiting;
+    }
+    observed_->next_tick_ms = now + 50;
+    output_.Collect(observed_->produced.fetch_add(1));
+    return SourceStatus::kMore;
+  }
+
+ private:
+  std::shared_ptr<Observed> observed_;
+  ProcessingTimeService* time_ = nullptr;
+  Output<int64_t> output_;
+  bool wake_up_pending_ = false;
 };
 
 class Sink final : public Operator, public InputPort {
@@ -321,6 +351,45 @@ TEST_F(TaskExecutorTest, AnAbortedStopLetsTheJobGoOn) {
   cluster.Trigger(2, pb::SnapshotTarget::KIND_CHECKPOINT);
   cluster.AwaitAcks(2);
   while (seen_->produced.load() == before) std::this_thread::yield();
+}
+
+TEST_F(TaskExecutorTest, AfterAnAbortedDrainNoTaskStaysStopped) {
+  ExecutorCluster cluster(NumbersJob(kEndless, 1).job(), 1);
+  cluster.StartAndRun();
+  cluster.Trigger(1, pb::SnapshotTarget::KIND_SYNC_SAVEPOINT, /*drain=*/true);
+  cluster.AwaitAcks(1);
+  cluster.Broadcast(
+      [](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(1); });
+  cluster.AwaitAll("FAILED");
+  for (const auto& m : cluster.messages()) {
+    if (!m.has_task_state() || m.task_state().state() != "FAILED") continue;
+    EXPECT_THAT(m.task_state().message(), HasSubstr("stop --drain was aborted"));
+    EXPECT_FALSE(m.task_state().user_error());
+    EXPECT_TRUE(m.task_state().retryable());
+  }
+}
+
+TEST_F(TaskExecutorTest, ASourceWhoseWakeUpCameDuringAnAbortedStopProducesAgain) {
+  TestJob job;
+  const auto seen = seen_;
+  const int source = job.AddVertex("ticker", 1, [seen] { return std::make_unique<Ticker>(seen); });
+  const int sink = job.AddVertex("sink", 1, [seen] { return std::make_unique<Sink>(seen); });
+  job.Connect(source, sink, ShipStrategy::kForward, std::make_shared<RebalanceEdge<int64_t>>());
+  ExecutorCluster cluster(job.job(), 1);
+  cluster.StartAndRun();
+  cluster.Trigger(1, pb::SnapshotTarget::KIND_SYNC_SAVEPOINT);
+  cluster.AwaitAcks(1);
+  while (Clock::System().NowMs() <= seen_->next_tick_ms + 1) std::this_thread::yield();
+  // What the source does after that, it does after its timer.
+  cluster.Trigger(2, pb::SnapshotTarget::KIND_SAVEPOINT);
+  cluster.AwaitMessage("ack",
+                       [](const auto& m) { return m.has_ack() && m.ack().checkpoint_id() == 2; });
+  const int64_t before = seen_->produced.load();
+  for (const int64_t id : {2, 1}) {
+    cluster.Broadcast(
+        [&](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(id); });
+  }
+  EXPECT_TRUE(Until([&] { return seen_->produced.load() > before; }));
 }
 
 TEST_F(TaskExecutorTest, IntermediateSavepointsAreNeverNotified) {  // flink-surface §4.3 no. 40

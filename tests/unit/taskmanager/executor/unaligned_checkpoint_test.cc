@@ -182,14 +182,6 @@ class UnalignedCheckpointTest : public testing::Test {
       }
     }
   }
-  static bool Until(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
-  }
   bool AwaitBacklog() {
     return Until([&] { return counts_->total_sent - counts_->total_received > 40'000; });
   }
