@@ -239,7 +239,10 @@ void CheckpointCoordinator::AbortPending(Reason reason) {
 void CheckpointCoordinator::AfterFailure(const PendingCheckpoint& pending, const Cause& cause) {
   const SnapshotKind kind = pending.request.kind;
   if (pending.request.IsPeriodicSavepoint()) return;
-  if (cause.subtask && IsStop(kind)) {
+  // Behind the barrier of a drain the operators have ended, so the tasks cannot go on.
+  const bool drained = kind == SnapshotKind::kStopDrain && phase_ == Phase::kTerminating &&
+                       pending.stage != Stage::kCreatingLocation;
+  if (drained || (cause.subtask && IsStop(kind))) {
     Emit(checkpoint::FailJob{FailureMessage(cause.reason, cause.detail), cause.subtask});
   } else if (cause.subtask || !IsSavepoint(kind)) {
     CountFailure(pending.id, cause);

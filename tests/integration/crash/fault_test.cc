@@ -6,6 +6,9 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <future>
+#include <string>
+#include <vector>
 
 #include "tests/integration/crash/crash_cluster.h"
 
@@ -34,6 +37,11 @@ class FaultTest : public ::testing::Test {
   }
   CommandResult Savepoint() const {
     return cluster().Flink({"savepoint", "--type", "native", job_, crash_->Directory("sp")});
+  }
+  CommandResult Stop(std::vector<std::string> options) const {
+    options.insert(options.begin(), "stop");
+    options.insert(options.end(), {"-p", crash_->Directory("sp"), job_});
+    return cluster().Flink(options);
   }
   int Restarts() const {
     const auto metrics = cluster().Get("/jobs/" + job_ + "/metrics?get=numRestarts");
@@ -73,6 +81,46 @@ TEST_F(FaultTest, ASavepointWhoseMetadataCannotBeWrittenLeavesNothingAndTheJobRu
   EXPECT_TRUE(WaitFor([&] { return SavepointDirectoryIsEmpty(); }));
   AwaitCheckpoints(1);
   EXPECT_EQ(Restarts(), 0);
+  ExpectExactEnd();
+}
+
+// flink-surface §4.5 no. 74, SavepointITCase 16. The tasks are behind the barrier when the stop
+// fails.
+TEST_F(FaultTest, AStopWhoseMetadataCannotBeWrittenLeavesNothingAndRecordsFlowAgain) {
+  ASSERT_EQ(cluster().Flink({"cancel", job_}).exit_code, 0);
+  crash_->Begin("rated");
+  const auto rated = cluster().RunDetached(
+      {"-p", "2", "-Dexecution.checkpointing.dir=file://" + crash_->Directory("chk"),
+       FLINK_TEST_JOBS "/TestJob.so", "--case", "misbehave", "--count",
+       std::to_string(CrashCluster::kCount), "--rate", "2000", "--output",
+       crash_->Directory("out")});
+  ASSERT_TRUE(rated.ok()) << Message(rated.status());
+  job_ = *rated;
+  AwaitCheckpoints(1);
+  crash_->Arm("jobmanager", "io.half-written", "pause 1 /savepoint- _metadata");
+  crash_->Arm("jobmanager", "io.temporary-written", "error 1 /savepoint- _metadata");
+  auto stop = std::async(std::launch::async, [this] { return Stop({}); });
+  ASSERT_NE(crash_->WaitForHit("jobmanager", "io.half-written"), 0);
+  crash_->Release("jobmanager", "io.half-written");
+  const CommandResult result = stop.get();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("failpoint io.temporary-written"));
+  EXPECT_TRUE(WaitFor([&] { return SavepointDirectoryIsEmpty(); }));
+  EXPECT_EQ(cluster().JobState(job_), "RUNNING");
+  EXPECT_EQ(Restarts(), 0);
+  ExpectExactEnd();
+}
+
+// SavepointITCase 18.
+TEST_F(FaultTest, ADrainWhoseMetadataCannotBeWrittenRestartsTheJobFromItsLatestCheckpoint) {
+  crash_->Arm("jobmanager", "io.temporary-written", "error 1 /savepoint- _metadata");
+  const CommandResult result = Stop({"--drain"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("failpoint io.temporary-written"));
+  EXPECT_TRUE(WaitFor([&] { return Restarts() == 1; })) << cluster().Logs();
+  EXPECT_TRUE(WaitFor([&] { return SavepointDirectoryIsEmpty(); }));
+  ASSERT_TRUE(cluster().WaitForJobState(job_, "RUNNING")) << cluster().Logs();
+  AwaitCheckpoints(1);
   ExpectExactEnd();
 }
 

@@ -133,6 +133,42 @@ TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
             "disk full. Failure reason: Checkpoint was declined.");
 }
 
+// SavepointITCase 18.
+TEST(CheckpointFailuresTest, ADrainThatIsAbortedBehindItsBarrierRestartsTheJob) {
+  for (const bool expires : {false, true}) {
+    H h(Tolerating(-1));
+    h.Run();
+    h.Savepoint(1, SnapshotKind::kStopDrain);
+    h.Trigger(1);
+    if (expires) {
+      h.Advance(600'000);
+    } else {
+      h.AckAll(1);
+      h.Send(checkpoint::PersistFailed{1, "disk full"});
+    }
+    EXPECT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
+    ASSERT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
+    EXPECT_EQ(h.Get<checkpoint::FailJob>()[0].message,
+              expires ? "Checkpoint expired before completing."
+                      : "disk full. Failure reason: Failure to finalize checkpoint.");
+    h.Send(checkpoint::JobLeftRunning{});
+    EXPECT_TRUE(h.Get<checkpoint::FailJob>().empty());
+  }
+}
+
+TEST(CheckpointFailuresTest,
+     ADrainThatIsAbortedBeforeItsBarrierOrByTheEndOfTheAttemptRestartsNothing) {
+  H h;
+  h.Run();
+  h.Savepoint(1, SnapshotKind::kStopDrain);
+  h.Send(checkpoint::LocationFailed{1, "x"});
+  h.Savepoint(2, SnapshotKind::kStopDrain);
+  h.Trigger(2);
+  h.Send(checkpoint::JobLeftRunning{});
+  EXPECT_EQ(h.All<checkpoint::CompleteRequest>().size(), 2u);
+  EXPECT_TRUE(h.All<checkpoint::FailJob>().empty());
+}
+
 // flink-surface §4.3 no. 55
 TEST(CheckpointFailuresTest, ATasksFailureOfAnIntermediateSavepointCountsLikeACheckpoint) {
   H h(Tolerating(1));
