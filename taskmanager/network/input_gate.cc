@@ -24,7 +24,8 @@ void InputGate::Push(int channel, StreamElement element, bool more_expected) {
     if (closed_) return;
     Channel& c = channels_[static_cast<size_t>(channel)];
     unannounced_bytes_ += std::max<int64_t>(element.cost, 1);
-    if (element.barrier != nullptr && element.barrier->aligned_timeout_ms) {
+    const bool may_overtake = element.barrier != nullptr && element.barrier->aligned_timeout_ms;
+    if (may_overtake || element.kind == StreamElement::Kind::kEndOfChannel) {
       announced_.push_back({channel, element.barrier});
       has_announced_.store(true);
     }

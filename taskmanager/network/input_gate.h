@@ -27,10 +27,10 @@ class InputGate {
     int channel = 0;
     StreamElement element;
   };
-  /// A barrier that may overtake the elements ahead of it.
+  /// A barrier that may overtake the elements ahead of it, or the end of the channel.
   struct Announced {
     int channel = 0;
-    std::shared_ptr<const CheckpointBarrier> barrier;
+    std::shared_ptr<const CheckpointBarrier> barrier;  ///< Null: the end.
   };
 
   explicit InputGate(std::shared_ptr<TaskInbox> consumer) : consumer_(std::move(consumer)) {}
@@ -54,8 +54,8 @@ class InputGate {
   /// A blocked channel keeps its elements. Both are idempotent.
   void Block(int channel);
   void Unblock(int channel);
-  /// The consumer hears of a barrier with an aligned timeout as soon as it is pushed. The barrier
-  /// keeps its place in the queue, too.
+  /// The consumer hears of a barrier with an aligned timeout, and of the end of a channel, as soon
+  /// as it is pushed. It keeps its place in the queue, too.
   bool HasAnnounced() const { return has_announced_.load(); }
   std::vector<Announced> TakeAnnounced();
   /// What a channel holds ahead of the barrier of this checkpoint, or all when that has not come.

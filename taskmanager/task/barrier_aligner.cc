@@ -34,8 +34,19 @@ BarrierAligner::Answer BarrierAligner::OnBarrier(
   return answer;
 }
 
+std::vector<BarrierAligner::Answer> BarrierAligner::OnEndAnnounced(int channel, Time now) {
+  ending_.insert(channel);
+  return CloseAtEnd(channel, true, now);
+}
+
 std::vector<BarrierAligner::Answer> BarrierAligner::OnEndOfChannel(int channel, Time now) {
+  ending_.insert(channel);
   ended_.insert(channel);
+  return CloseAtEnd(channel, false, now);
+}
+
+std::vector<BarrierAligner::Answer> BarrierAligner::CloseAtEnd(int channel, bool capture_queue,
+                                                               Time now) {
   std::vector<int64_t> ids;
   for (const auto& [id, alignment] : alignments_) ids.push_back(id);
   std::vector<Answer> answers;
@@ -47,7 +58,7 @@ std::vector<BarrierAligner::Answer> BarrierAligner::OnEndOfChannel(int channel, 
     if (!alignment.overtaking) {
       CompleteWhenArrived(alignment, now, answer);
     } else if (alignment.announced.insert(channel).second) {
-      answer.closed.push_back({channel, false});
+      answer.closed.push_back({channel, capture_queue});
       FinishWhenClosed(alignment, now, answer);
     }
     answers.push_back(std::move(answer));
@@ -62,7 +73,8 @@ bool BarrierAligner::IsAll(const std::set<int>& channels) const {
 }
 
 void BarrierAligner::CompleteWhenArrived(const Alignment& alignment, Time now, Answer& answer) {
-  if (alignment.arrived.empty() || !IsAll(alignment.arrived)) return;
+  const bool begun = alignment.triggered || !alignment.arrived.empty();
+  if (!begun || !IsAll(alignment.arrived)) return;
   answer.complete = alignment.barrier;
   answer.alignment = Since(alignment.begin, now);
   answer.release_all = answer.release_all || exactly_once_;
@@ -82,6 +94,22 @@ BarrierAligner::Answer BarrierAligner::OnAnnounced(
     Overtake(alignment, now, answer);
   } else if (!alignment.has_timer) {
     alignment.has_timer = true;
+    answer.start_timer = barrier;
+  }
+  return answer;
+}
+
+BarrierAligner::Answer BarrierAligner::OnTrigger(
+    const std::shared_ptr<const CheckpointBarrier>& barrier, bool overdue, Time now) {
+  Answer answer;
+  if (IsOver(barrier->checkpoint_id)) return answer;
+  Alignment& alignment = Begin(barrier, now, answer);
+  alignment.triggered = true;
+  CompleteWhenArrived(alignment, now, answer);
+  if (answer.complete) return answer;
+  if (overdue) {
+    Overtake(alignment, now, answer);
+  } else if (barrier->aligned_timeout_ms) {
     answer.start_timer = barrier;
   }
   return answer;
@@ -126,6 +154,7 @@ void BarrierAligner::Overtake(Alignment& alignment, Time now, Answer& answer) {
   answer.overtake = alignment.barrier;
   answer.release_all = true;
   alignment.announced.insert(alignment.arrived.begin(), alignment.arrived.end());
+  alignment.announced.insert(ending_.begin(), ending_.end());
   for (const int channel : alignment.announced) {
     answer.closed.push_back({channel, alignment.arrived.count(channel) == 0});
   }

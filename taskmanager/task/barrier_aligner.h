@@ -11,7 +11,11 @@
 /// A barrier with an aligned timeout is announced when it enters a queue. When its time is up and
 /// some channel has not delivered it, it overtakes: the checkpoint is taken at once, no channel
 /// waits, and what each channel holds ahead of the barrier belongs to the snapshot; the channel is
-/// closed by its barrier, or by its end.
+/// closed by its barrier, or by its end, as soon as that is in its queue.
+///
+/// When all producers have finished, no channel delivers a barrier: the JobManager triggers the
+/// checkpoint, whose place is behind the ends of all channels. With an aligned timeout it overtakes
+/// what they hold.
 ///
 /// Threading: the task's thread. Pure: the caller does as the answer says, in the order of its
 /// fields.
@@ -33,7 +37,7 @@ class BarrierAligner {
   using Time = std::chrono::steady_clock::time_point;
   struct Closed {
     int channel = 0;
-    /// The barrier still stands in the queue: the elements ahead of it belong to the snapshot.
+    /// Barrier or end still stand in the queue: the elements ahead of it belong to the snapshot.
     bool capture_queue = false;
     bool operator==(const Closed&) const = default;
   };
@@ -63,7 +67,12 @@ class BarrierAligner {
   /// The barrier entered the queue of the channel.
   Answer OnAnnounced(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier,
                      bool overdue, Time now);
+  /// The checkpoint was triggered at this task, all of whose producers have finished.
+  Answer OnTrigger(const std::shared_ptr<const CheckpointBarrier>& barrier, bool overdue, Time now);
   Answer OnTimeout(int64_t checkpoint_id, Time now);
+  /// The end entered the queue of the channel: what stands there is all that comes. As
+  /// OnEndOfChannel.
+  std::vector<Answer> OnEndAnnounced(int channel, Time now);
   /// No barrier will come on this channel any more: nobody waits for one. One answer for each
   /// checkpoint that this concerns.
   std::vector<Answer> OnEndOfChannel(int channel, Time now);
@@ -74,7 +83,8 @@ class BarrierAligner {
   struct Alignment {
     std::shared_ptr<const CheckpointBarrier> barrier;
     std::set<int> arrived;    // the barrier came out
-    std::set<int> announced;  // it stands in the queue, or came out since
+    std::set<int> announced;  // it stands in the queue, or came out since; overtaking: or the end
+    bool triggered = false;   // no channel delivers a barrier
     bool has_timer = false;
     bool overtaking = false;
     Time begin;
@@ -88,6 +98,7 @@ class BarrierAligner {
   /// Whether the channels in the set and those at their end are all there are.
   bool IsAll(const std::set<int>& channels) const;
   void CompleteWhenArrived(const Alignment& alignment, Time now, Answer& answer);
+  std::vector<Answer> CloseAtEnd(int channel, bool capture_queue, Time now);
   void FinishWhenClosed(const Alignment& alignment, Time now, Answer& answer);
   void Finish(int64_t checkpoint_id, Answer& answer);
 
@@ -96,7 +107,8 @@ class BarrierAligner {
   std::map<int64_t, Alignment> alignments_;  // one at most when exactly once
   int64_t last_finished_ = 0;                // completed, subsumed or older
   std::set<int64_t> aborted_;                // above last_finished_
-  std::set<int> ended_;                      // channels
+  std::set<int> ending_;                     // channels whose end stands in the queue, or came out
+  std::set<int> ended_;                      // channels whose end came out
 };
 
 }  // namespace flink::taskmanager

@@ -91,11 +91,7 @@ void Task::FailWithCurrentException() {
 }
 
 void Task::TriggerCheckpoint(std::shared_ptr<const CheckpointBarrier> barrier) {
-  PostGuarded([this, barrier = std::move(barrier)] {
-    if (aborted_.count(barrier->checkpoint_id) != 0) return;
-    if (barrier->checkpoint_id <= last_checkpoint_) return;
-    TakeSnapshot(barrier, std::chrono::milliseconds(0), /*expect_in_flight_data=*/false);
-  });
+  PostGuarded([this, barrier = std::move(barrier)] { OnTrigger(barrier); });
 }
 
 void Task::NotifyCheckpointComplete(int64_t checkpoint_id) {
@@ -239,7 +235,7 @@ Task::Step Task::RunDefaultAction() {
     OnAllInputEnded();
     return Step::kProgress;
   }
-  if (gate_->HasAnnounced()) OnAnnouncedBarriers();
+  if (gate_->HasAnnounced()) OnAnnounced();
   if (!inbox_->OutputsAvailable()) return Step::kNoCredit;
   if (chain_->source() != nullptr) return Produce();
   std::optional<InputGate::Polled> polled = gate_->Poll();

@@ -54,7 +54,7 @@ class Task final : private ChainHost {
   void Join();
 
   // Commands.
-  /// Sources only.
+  /// Sources, and tasks whose producers have all finished.
   void TriggerCheckpoint(std::shared_ptr<const CheckpointBarrier> barrier);
   void NotifyCheckpointComplete(int64_t checkpoint_id);
   void NotifyCheckpointAborted(int64_t checkpoint_id);
@@ -99,8 +99,9 @@ class Task final : private ChainHost {
 
   OperatorListState EndOfInputMark() const;
   bool RestoredBehindEndOfInput() const;
+  void OnTrigger(const std::shared_ptr<const CheckpointBarrier>& barrier);
   void OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier);
-  void OnAnnouncedBarriers();
+  void OnAnnounced();
   /// Does as the aligner says.
   void Align(int channel, const BarrierAligner::Answer& answer);
   void ReleaseAlignment();

@@ -52,12 +52,28 @@ bool Task::RestoredBehindEndOfInput() const {
   return false;
 }
 
+void Task::OnTrigger(const std::shared_ptr<const CheckpointBarrier>& barrier) {
+  if (aborted_.count(barrier->checkpoint_id) != 0) return;
+  if (barrier->checkpoint_id <= last_checkpoint_) return;
+  if (chain_->source() != nullptr || input_ended_ || deployment_.finished_before) {
+    return TakeSnapshot(barrier, std::chrono::milliseconds(0), false);
+  }
+  // The producers have finished, but what they sent may still stand in the gate.
+  Align(-1, aligner_->OnTrigger(barrier, IsOverdue(*barrier), Steady::now()));
+}
+
 void Task::OnBarrier(int channel, const std::shared_ptr<const CheckpointBarrier>& barrier) {
   Align(channel, aligner_->OnBarrier(channel, barrier, IsOverdue(*barrier), Steady::now()));
 }
 
-void Task::OnAnnouncedBarriers() {
+void Task::OnAnnounced() {
   for (const InputGate::Announced& a : gate_->TakeAnnounced()) {
+    if (a.barrier == nullptr) {
+      for (const auto& answer : aligner_->OnEndAnnounced(a.channel, Steady::now())) {
+        Align(a.channel, answer);
+      }
+      continue;
+    }
     Align(a.channel,
           aligner_->OnAnnounced(a.channel, a.barrier, IsOverdue(*a.barrier), Steady::now()));
   }

@@ -37,6 +37,7 @@ struct Counts {
   std::atomic<int64_t> total_sent{0};
   std::atomic<int64_t> total_received{0};
   std::atomic<bool> slow{true};
+  int ending_sources = 0;  // these end when they have sent all
 
   void Add(std::map<int64_t, Records>& to, int64_t checkpoint, const Records& records) {
     std::lock_guard lock(mutex);
@@ -45,7 +46,7 @@ struct Counts {
 };
 using SharedCounts = std::shared_ptr<Counts>;
 
-/// Numbers of the subtask: so many, or (-1) without end; then it waits for ever.
+/// Numbers of the subtask: so many, or (-1) without end; then it waits for ever, or ends.
 class Numbers final : public SourceOperator {
  public:
   Numbers(SharedCounts counts, int64_t count) : counts_(std::move(counts)), left_(count) {}
@@ -53,10 +54,12 @@ class Numbers final : public SourceOperator {
   void Open(OperatorContext& context) override {
     next_ = context.subtask_index();
     step_ = context.parallelism();
+    ends_ = context.subtask_index() < counts_->ending_sources;
+    if (counts_->ending_sources != 0 && !ends_) left_ = -1;
   }
   SourceStatus Produce() override {
     for (int i = 0; i < 100; ++i, next_ += step_) {
-      if (left_ == 0) return SourceStatus::kWaiting;
+      if (left_ == 0) return ends_ ? SourceStatus::kEnd : SourceStatus::kWaiting;
       if (left_ > 0) --left_;
       output_.Collect(next_);
       sent_.push_back(next_);
@@ -73,6 +76,7 @@ class Numbers final : public SourceOperator {
   int64_t left_;
   int64_t next_ = 0;
   int64_t step_ = 1;
+  bool ends_ = false;
   Records sent_;
   Output<int64_t> output_;
 };
@@ -186,6 +190,27 @@ class UnalignedCheckpointTest : public testing::Test {
     return Until([&] { return counts_->total_sent - counts_->total_received > 40'000; });
   }
 
+  /// As the JobManager: checkpoint 1 is complete, and what has ended before it finishes.
+  void FinishSources(ExecutorCluster& cluster, int count) {
+    cluster.Complete(1);
+    cluster.Broadcast([&](pb::ExecutorCommand& c) {
+      c.mutable_finish()->set_checkpoint_id(1);
+      for (int i = 0; i < count; ++i) *c.mutable_finish()->add_subtasks() = Sources()[i];
+    });
+    cluster.AwaitMessage(
+        "finished", [](const auto& m) { return m.task_state().state() == "FINISHED"; }, count);
+  }
+  void AwaitEndedSources(ExecutorCluster& cluster, int count) {
+    cluster.AwaitMessage(
+        "end of data", [](const auto& m) { return m.has_end_of_data(); }, count);
+  }
+  void AwaitSinkAck(ExecutorCluster& cluster, int64_t id) {
+    cluster.AwaitMessage("ack", [&](const auto& m) {
+      return m.ack().checkpoint_id() == id &&
+             m.ack().subtask().vertex_id() == ToWire(VertexOf(sink_));
+    });
+  }
+
   SharedCounts counts_ = std::make_shared<Counts>();
   int sink_ = 0;
 };
@@ -276,6 +301,85 @@ TEST_F(UnalignedCheckpointTest, AnAbortedOneLeavesNothingBehindForTheNext) {
   cluster.AwaitAcks(2);
   EXPECT_TRUE(SinkAcks(cluster, 1).empty());
   EXPECT_GT(SinkAcks(cluster, 2)[0].persisted_bytes(), 0);
+  counts_->slow = false;
+}
+
+// The consumer still holds much of what its producers sent when they have finished.
+TEST_F(UnalignedCheckpointTest, WhatFinishedProducersSentIsInTheNextSnapshot) {
+  constexpr int64_t kEach = 60'000;
+  for (const std::optional<int64_t> timeout_ms :
+       {std::optional<int64_t>(0), std::optional<int64_t>(50), std::optional<int64_t>()}) {
+    counts_ = std::make_shared<Counts>();
+    counts_->ending_sources = 2;
+    ExecutorCluster cluster(Job(1, kEach), 2);
+    cluster.StartAndRun();
+    AwaitEndedSources(cluster, 2);
+    Trigger(cluster, 1, 0, Sources());
+    cluster.AwaitAcks(1);
+    ASSERT_EQ(1u, SinkAcks(cluster, 1).size());
+    EXPECT_FALSE(SinkAcks(cluster, 1)[0].end_of_data());
+    FinishSources(cluster, 2);
+    Trigger(cluster, 2, timeout_ms, {ExecutorCluster::Ref(VertexOf(sink_), 0)});
+    if (!timeout_ms) counts_->slow = false;
+    AwaitSinkAck(cluster, 2);
+    const auto acks = SinkAcks(cluster, 2);
+    ASSERT_EQ(1u, acks.size());
+    EXPECT_EQ(timeout_ms.has_value(), acks[0].unaligned());
+    EXPECT_EQ(timeout_ms.has_value(), acks[0].persisted_bytes() > 0);
+    EXPECT_EQ(!timeout_ms.has_value(), acks[0].end_of_data());
+
+    const SharedCounts before = counts_;
+    before->slow = false;
+    counts_ = std::make_shared<Counts>();
+    counts_->slow = false;
+    counts_->ending_sources = 2;
+    ExecutorCluster restored(Job(1, 0), 2);
+    restored.Start();
+    restored.Deploy([&](int, pb::DeployTasks& deploy) {
+      RestoreInFlight(acks, cluster.CheckpointDirectory(2), 1, deploy);
+    });
+    restored.AwaitEndOfData();
+    std::lock_guard lock(counts_->mutex);
+    Records all = before->received[2];
+    all.insert(all.end(), counts_->all_received.begin(), counts_->all_received.end());
+    EXPECT_EQ(2u * kEach, all.size());
+    EXPECT_TRUE(Sorted(before->sent[1]) == Sorted(all));
+  }
+}
+
+TEST_F(UnalignedCheckpointTest, AnAbortedTriggerBehindFinishedProducersIsNotTaken) {
+  counts_->ending_sources = 2;
+  ExecutorCluster cluster(Job(1, 60'000), 1);
+  cluster.StartAndRun();
+  AwaitEndedSources(cluster, 2);
+  Trigger(cluster, 1, 0, Sources());
+  cluster.AwaitAcks(1);
+  FinishSources(cluster, 2);
+  const std::vector<pb::SubtaskRef> sink = {ExecutorCluster::Ref(VertexOf(sink_), 0)};
+  Trigger(cluster, 2, std::nullopt, sink);
+  cluster.Broadcast(
+      [](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(2); });
+  counts_->slow = false;
+  AwaitEndedSources(cluster, 3);
+  Trigger(cluster, 3, std::nullopt, sink);
+  AwaitSinkAck(cluster, 3);
+  EXPECT_TRUE(SinkAcks(cluster, 2).empty());
+  EXPECT_EQ(120'000u, counts_->received[3].size());
+}
+
+TEST_F(UnalignedCheckpointTest, TheBarrierAlsoPassesWhatAFinishedProducerSent) {
+  constexpr int64_t kEven = 60'000;
+  counts_->ending_sources = 1;
+  ExecutorCluster cluster(Job(1, kEven), 2);
+  cluster.StartAndRun();
+  AwaitEndedSources(cluster, 1);
+  Trigger(cluster, 1, 0, Sources());
+  cluster.AwaitAcks(1);
+  FinishSources(cluster, 1);
+  Trigger(cluster, 2, 0, {Sources()[1]});
+  AwaitSinkAck(cluster, 2);
+  EXPECT_LT(counts_->largest_even_received, 2 * kEven - 2)
+      << "the checkpoint waited for the end of the producer that has finished";
   counts_->slow = false;
 }
 

@@ -137,6 +137,18 @@ TEST_F(InputGateTest, ABarrierThatMayOvertakeIsAnnouncedAndKeepsItsPlace) {
   EXPECT_EQ(8, gate_->Poll()->element.barrier->checkpoint_id);
 }
 
+TEST_F(InputGateTest, TheEndOfAChannelIsAnnouncedAndKeepsItsPlace) {
+  gate_->Push(1, StreamElement::Watermark(1));
+  gate_->Push(1, StreamElement::EndOfData());
+  EXPECT_FALSE(gate_->HasAnnounced());
+  gate_->Push(1, StreamElement::EndOfChannel());
+  const auto announced = gate_->TakeAnnounced();
+  ASSERT_EQ(1u, announced.size());
+  EXPECT_EQ(1, announced[0].channel);
+  EXPECT_EQ(nullptr, announced[0].barrier);
+  EXPECT_EQ(1, PollWatermark());
+}
+
 TEST_F(InputGateTest, WhatIsQueuedEndsAtTheBarrierOfTheCheckpoint) {
   gate_->Push(0, StreamElement::Watermark(1));
   gate_->Push(0, Numbers(1, 3));

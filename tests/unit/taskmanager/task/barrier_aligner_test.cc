@@ -193,5 +193,63 @@ TEST(BarrierAlignerTest, AnEndedChannelIsClosedForABarrierThatOvertakes) {
   EXPECT_EQ(1, answers[0].drained);
 }
 
+TEST(BarrierAlignerTest, AnEndInTheQueueClosesItsChannelForABarrierThatOvertakes) {
+  BarrierAligner aligner(3, true);
+  EXPECT_TRUE(aligner.OnEndAnnounced(0, kStart).empty());
+  const auto start = aligner.OnAnnounced(1, Timed(1, 0), true, kStart);
+  ASSERT_NE(nullptr, start.overtake);
+  EXPECT_THAT(start.closed, ElementsAre(Closed{0, true}, Closed{1, true}));
+  EXPECT_FALSE(start.drained);
+  const auto answers = aligner.OnEndAnnounced(2, kStart);
+  ASSERT_EQ(1u, answers.size());
+  EXPECT_THAT(answers[0].closed, ElementsAre(Closed{2, true}));
+  EXPECT_EQ(1, answers[0].drained);
+  EXPECT_TRUE(aligner.OnEndOfChannel(2, kStart).empty());
+}
+
+TEST(BarrierAlignerTest, AnAlignedBarrierWaitsUntilTheEndComesOut) {
+  BarrierAligner aligner(2, true);
+  aligner.OnEndAnnounced(0, kStart);
+  EXPECT_TRUE(aligner.OnBarrier(1, Barrier(1), false, kStart).block_channel);
+  const auto answers = aligner.OnEndOfChannel(0, kStart);
+  ASSERT_EQ(1u, answers.size());
+  EXPECT_NE(nullptr, answers[0].complete);
+}
+
+TEST(BarrierAlignerTest, ATriggeredCheckpointIsTakenBehindTheEndsOfAllChannels) {
+  BarrierAligner aligner(2, true);
+  aligner.OnEndOfChannel(0, kStart);
+  aligner.OnEndAnnounced(1, kStart);
+  const auto triggered = aligner.OnTrigger(Barrier(1), false, kStart);
+  EXPECT_EQ(nullptr, triggered.complete);
+  EXPECT_EQ(nullptr, triggered.overtake);
+  EXPECT_EQ(nullptr, triggered.start_timer);
+  const auto answers = aligner.OnEndOfChannel(1, kStart);
+  ASSERT_EQ(1u, answers.size());
+  EXPECT_NE(nullptr, answers[0].complete);
+  EXPECT_NE(nullptr, aligner.OnTrigger(Barrier(2), false, kStart).complete);
+}
+
+TEST(BarrierAlignerTest, ATriggeredCheckpointThatMayOvertakeTakesWhatIsQueuedAheadOfTheEnds) {
+  BarrierAligner aligner(3, true);
+  aligner.OnEndOfChannel(0, kStart);
+  aligner.OnEndAnnounced(1, kStart);
+  EXPECT_NE(nullptr, aligner.OnTrigger(Timed(1, 100), false, kStart).start_timer);
+  const auto overtake = aligner.OnTimeout(1, kStart);
+  ASSERT_NE(nullptr, overtake.overtake);
+  EXPECT_THAT(overtake.closed, ElementsAre(Closed{0, true}, Closed{1, true}));
+  EXPECT_FALSE(overtake.drained) << "what the last producer sent is on its way";
+  EXPECT_EQ(1, aligner.OnEndAnnounced(2, kStart).at(0).drained);
+  EXPECT_EQ(2, aligner.OnTrigger(Timed(2, 0), true, kStart).drained);
+}
+
+TEST(BarrierAlignerTest, AnAbortedTriggerIsNotTakenAtTheEnd) {
+  BarrierAligner aligner(1, true);
+  aligner.OnTrigger(Barrier(1), false, kStart);
+  aligner.Abort(1);
+  EXPECT_TRUE(aligner.OnEndOfChannel(0, kStart).empty());
+  EXPECT_EQ(nullptr, aligner.OnTrigger(Barrier(1), false, kStart).complete);
+}
+
 }  // namespace
 }  // namespace flink::taskmanager
