@@ -1,10 +1,12 @@
 #include "taskmanager/task/in_flight_data.h"
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <utility>
 
 #include "common/io/file_system.h"
+#include "common/snapshot/state_files.h"
 #include "flink/key_group.h"
 
 namespace flink::taskmanager {
@@ -18,19 +20,38 @@ enum class Kind : uint8_t { kBatch = 1, kWatermark, kIdle, kActive };
 
 void PutVersion(BufferWriter& out) { out.Put<int32_t>(kVersion); }
 
+/// What the contents of all files must be.
+StatusOr<snapshot::FileChecksums> ChecksumsOf(const std::vector<pb::InFlightRestore>& restores) {
+  std::map<std::string, snapshot::LoadedSnapshot> by_directory;
+  for (const pb::InFlightRestore& restore : restores) {
+    snapshot::LoadedSnapshot& part = by_directory[restore.base_directory()];
+    part.directory = restore.base_directory();
+    ASSIGN_OR_RETURN(part.metadata.operators.emplace_back().subtasks[0],
+                     snapshot::DecodeSubtaskState(restore.state()));
+  }
+  snapshot::FileChecksums checksums;
+  for (const auto& [directory, part] : by_directory) {
+    ASSIGN_OR_RETURN(const std::vector<snapshot::SnapshotFile> files, snapshot::StateFilesOf(part));
+    checksums.merge(snapshot::ChecksumsOf(files));
+  }
+  return checksums;
+}
+
 /// The file of a handle; several handles in a row name the same one.
 class StreamCache {
  public:
+  explicit StreamCache(snapshot::FileChecksums checksums) : checksums_(std::move(checksums)) {}
   StatusOr<std::string_view> Read(const snapshot::StreamStateHandle& handle,
                                   const std::string& directory) {
     if (!(handle == handle_) || std::holds_alternative<std::monostate>(handle)) {
-      ASSIGN_OR_RETURN(bytes_, snapshot::ReadStream(handle, directory));
+      ASSIGN_OR_RETURN(bytes_, snapshot::ReadVerifiedStream(handle, directory, checksums_));
       handle_ = handle;
     }
     return std::string_view(bytes_);
   }
 
  private:
+  const snapshot::FileChecksums checksums_;
   snapshot::StreamStateHandle handle_;
   std::string bytes_;
 };
@@ -257,12 +278,15 @@ StoredInFlightData StoreInFlightData(std::vector<RecordedChannel> recorded,
 }
 
 Status RecoverInFlightData(const TaskDeployment& deployment) {
-  StreamCache streams;
-  for (const pb::InFlightRestore& restore : deployment.in_flight) {
-    const Status recovered = RecoverChannel(restore, deployment, streams);
-    if (!recovered.ok()) return With(recovered, "restoring {}", deployment.vertex_name);
-  }
-  return OkStatus();
+  const auto recover = [&]() -> Status {
+    ASSIGN_OR_RETURN(snapshot::FileChecksums checksums, ChecksumsOf(deployment.in_flight));
+    StreamCache streams(std::move(checksums));
+    for (const pb::InFlightRestore& restore : deployment.in_flight) {
+      RETURN_IF_ERROR(RecoverChannel(restore, deployment, streams));
+    }
+    return OkStatus();
+  };
+  return With(recover(), "restoring {}", deployment.vertex_name);
 }
 
 }  // namespace flink::taskmanager

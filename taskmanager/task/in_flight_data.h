@@ -71,8 +71,8 @@ StoredInFlightData StoreInFlightData(std::vector<RecordedChannel> recorded,
                                      int subtask, const std::string& path,
                                      uint64_t inline_threshold_bytes);
 
-/// Reads what the deployment says was in flight and puts it into the task's gate. Errors name the
-/// file and what does not fit.
+/// Reads what the deployment says was in flight, compares it with the checksums of its snapshot and
+/// puts it into the task's gate. Errors name the file and what does not fit.
 Status RecoverInFlightData(const TaskDeployment& deployment);
 
 }  // namespace flink::taskmanager

@@ -26,8 +26,9 @@ class UnalignedTest : public LifecycleTest {
     options.slots = 4;
     StartCluster(options);
   }
-  static Words Slow(const std::string& output, const std::string& slow_while) {
-    return {TestJob(),      "--case",    "backpressure", "--count",  std::to_string(kRecords),
+  static Words Slow(const std::string& output, const std::string& slow_while,
+                    int count = kRecords) {
+    return {TestJob(),      "--case",    "backpressure", "--count",  std::to_string(count),
             "--output",     Dir(output), "--name",       TestName(), "--slow-step-while",
             Dir(slow_while)};
   }
@@ -93,6 +94,66 @@ TEST_F(UnalignedTest, OvertakesTheBacklogAndBringsItBackExactlyAlsoAtAnotherPara
     EXPECT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
     EXPECT_EQ(CheckCounts({Dir("out"), Dir("out-" + parallelism)}, kRecords), "") << parallelism;
   }
+}
+
+// The slow step still has most records in front of it when its producers have finished.
+TEST_F(UnalignedTest, RecordsOfFinishedProducersAreInTheCheckpointsAfterTheirEnd) {
+  constexpr int kCount = 30'000;
+  fs::create_directories(Dir(""));
+  std::ofstream(Dir("slow")) << "slow";
+  const auto started =
+      cluster_->RunDetached(Settings() + Unaligned() + Slow("out", "slow", kCount));
+  ASSERT_TRUE(started.ok()) << Message(started.status());
+  const std::string job = *started;
+  const auto finished_vertices = [&] {
+    int finished = 0;
+    const auto answer = cluster_->Get("/jobs/" + job);
+    if (!answer.ok()) return 0;
+    for (const auto& vertex : (*answer)["vertices"]) finished += vertex["status"] == "FINISHED";
+    return finished;
+  };
+  // Each checkpoint finishes what has ended before it.
+  ASSERT_TRUE(WaitFor([&] {
+    return cluster_->Flink({"checkpoint", job}).exit_code == 0 && finished_vertices() == 2;
+  })) << cluster_->Logs();
+  const CommandResult last = cluster_->Flink({"checkpoint", job});
+  ASSERT_EQ(last.exit_code, 0) << last.out << last.err << cluster_->Logs();
+  const auto completed = Checkpoints(job)["latest"]["completed"];
+  EXPECT_EQ(completed["checkpoint_type"], "UNALIGNED_CHECKPOINT");
+  EXPECT_GT(completed["persisted_data"], 10'000);
+  for (const pid_t executor : cluster_->Processes("task-executor")) ExternalCluster::Kill(executor);
+  fs::remove(Dir("slow"));
+  ASSERT_TRUE(cluster_->WaitForJobState(job, "FINISHED")) << cluster_->Logs();
+  EXPECT_EQ(Restored(job)["id"], completed["id"]);
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+}
+
+TEST_F(UnalignedTest, ADamagedFileOfTheCheckpointIsRefusedByNameAndNotTriedAgain) {
+  const std::string job = BackpressuredJob(Unaligned(), "out", "slow");
+  const CommandResult taken = cluster_->Flink({"checkpoint", job});
+  ASSERT_EQ(taken.exit_code, 0) << taken.out << taken.err << cluster_->Logs();
+  EXPECT_GT(Checkpoints(job)["latest"]["completed"]["persisted_data"], 100'000);
+  Cancel(job);
+  const std::string checkpoint = Dir("chk/") + job + "/chk-1";
+  // The records in flight are by far the largest.
+  std::string file;
+  for (const auto& entry : fs::directory_iterator(checkpoint)) {
+    if (file.empty() || fs::file_size(entry) > fs::file_size(file)) file = entry.path();
+  }
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  const auto middle = static_cast<std::streamoff>(fs::file_size(file) / 2);
+  const int byte = bytes.seekg(middle).get();
+  bytes.seekp(middle).put(static_cast<char>(byte ^ 1));
+  bytes.close();
+  const CommandResult run =
+      cluster_->Flink(Words{"run", "-s", checkpoint} + Settings() + Slow("again", "slow"));
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr(file + " has the checksum "));
+  const std::string failed = run.out.substr(run.out.find("JobID ") + 6, 32);
+  EXPECT_EQ(cluster_->JobState(failed), "FAILED");
+  const auto history = cluster_->Get("/jobs/" + failed + "/exceptions");
+  ASSERT_TRUE(history.ok());
+  EXPECT_EQ((*history)["exceptionHistory"]["entries"].size(), 1u) << history->dump();
 }
 
 // flink-surface §4.6 no. 81.

@@ -200,7 +200,7 @@ class UnalignedCheckpointTest : public testing::Test {
     cluster.AwaitMessage(
         "finished", [](const auto& m) { return m.task_state().state() == "FINISHED"; }, count);
   }
-  void AwaitEndedSources(ExecutorCluster& cluster, int count) {
+  void AwaitEndOfData(ExecutorCluster& cluster, int count) {
     cluster.AwaitMessage(
         "end of data", [](const auto& m) { return m.has_end_of_data(); }, count);
   }
@@ -313,7 +313,7 @@ TEST_F(UnalignedCheckpointTest, WhatFinishedProducersSentIsInTheNextSnapshot) {
     counts_->ending_sources = 2;
     ExecutorCluster cluster(Job(1, kEach), 2);
     cluster.StartAndRun();
-    AwaitEndedSources(cluster, 2);
+    AwaitEndOfData(cluster, 2);
     Trigger(cluster, 1, 0, Sources());
     cluster.AwaitAcks(1);
     ASSERT_EQ(1u, SinkAcks(cluster, 1).size());
@@ -351,7 +351,7 @@ TEST_F(UnalignedCheckpointTest, AnAbortedTriggerBehindFinishedProducersIsNotTake
   counts_->ending_sources = 2;
   ExecutorCluster cluster(Job(1, 60'000), 1);
   cluster.StartAndRun();
-  AwaitEndedSources(cluster, 2);
+  AwaitEndOfData(cluster, 2);
   Trigger(cluster, 1, 0, Sources());
   cluster.AwaitAcks(1);
   FinishSources(cluster, 2);
@@ -359,12 +359,18 @@ TEST_F(UnalignedCheckpointTest, AnAbortedTriggerBehindFinishedProducersIsNotTake
   Trigger(cluster, 2, std::nullopt, sink);
   cluster.Broadcast(
       [](pb::ExecutorCommand& c) { c.mutable_checkpoint_aborted()->set_checkpoint_id(2); });
-  counts_->slow = false;
-  AwaitEndedSources(cluster, 3);
-  Trigger(cluster, 3, std::nullopt, sink);
+  // When the consumer has taken this one, it has heard of the abort.
+  Trigger(cluster, 3, 0, sink);
   AwaitSinkAck(cluster, 3);
+  counts_->slow = false;
+  AwaitEndOfData(cluster, 3);
+  Trigger(cluster, 4, std::nullopt, sink);
+  AwaitSinkAck(cluster, 4);
   EXPECT_TRUE(SinkAcks(cluster, 2).empty());
-  EXPECT_EQ(120'000u, counts_->received[3].size());
+  EXPECT_EQ(120'000u, counts_->received[4].size());
+  for (const auto& m : cluster.messages()) {
+    EXPECT_FALSE(m.has_decline()) << m.decline().message();
+  }
 }
 
 TEST_F(UnalignedCheckpointTest, TheBarrierAlsoPassesWhatAFinishedProducerSent) {
@@ -372,7 +378,7 @@ TEST_F(UnalignedCheckpointTest, TheBarrierAlsoPassesWhatAFinishedProducerSent) {
   counts_->ending_sources = 1;
   ExecutorCluster cluster(Job(1, kEven), 2);
   cluster.StartAndRun();
-  AwaitEndedSources(cluster, 1);
+  AwaitEndOfData(cluster, 1);
   Trigger(cluster, 1, 0, Sources());
   cluster.AwaitAcks(1);
   FinishSources(cluster, 1);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
 #include "flink/operators/edges.h"
@@ -228,6 +229,33 @@ TEST_F(InFlightDataTest, DamagedAndForeignFilesAreRefusedByName) {
     EXPECT_FALSE(status.ok());
     EXPECT_THAT(Message(status), HasSubstr(path_));
     EXPECT_THAT(Drain(restored, 0), IsEmpty());
+  }
+}
+
+TEST_F(InFlightDataTest, AChangedByteInARecordIsFoundByTheChecksum) {
+  TaskDeployment task = Task();
+  InFlightRecorder recorder(*task.gate, 1);
+  recorder.Record(0, Records({1, 2, 3}));
+  recorder.Record(1, Records({4}));
+  const StoredInFlightData stored = Store(task, recorder, 0);
+  const std::string side_file = fmt::format(
+      R"({{"format_version": 2, "checksum": "xxh3-64", "files":
+          {{"in-flight-0": {{"size": {}, "checksum": "{:016x}"}}}}}})",
+      stored.file_bytes.size(), io::Checksum64(stored.file_bytes));
+  ASSERT_TRUE(io::WriteFileDurably(directory_.File("_flink_cpp.json"), side_file).ok());
+  std::string damaged = stored.file_bytes;
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  for (const std::string& bytes : {stored.file_bytes, damaged}) {
+    ASSERT_TRUE(io::WriteFileDurably(path_, bytes).ok());
+    TaskDeployment restored = Task();
+    for (const auto& handle : stored.handles) restored.in_flight.push_back(RestoreOf(handle));
+    for (auto& restore : restored.in_flight) restore.set_base_directory(directory_.path());
+    const Status status = RecoverInFlightData(restored);
+    EXPECT_EQ(bytes == damaged ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk,
+              status.code());
+    if (bytes == damaged) {
+      EXPECT_THAT(Message(status), HasSubstr(path_ + " has the checksum "));
+    }
   }
 }
 
