@@ -138,7 +138,8 @@ void Task::FireTimer(std::function<void()> callback) {
     return;
   }
   source_waiting_ = false;
-  callback();
+  // Behind the end of input no operator has anything to emit any more.
+  if (!ended_before_) callback();
 }
 
 void Task::SendToCoordinator(const OperatorId& operator_id, std::string payload) {

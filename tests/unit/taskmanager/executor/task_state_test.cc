@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 
+#include "common/base/clock.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/state_handle.h"
 #include "flink/operators/keyed_operators.h"
@@ -334,6 +335,25 @@ TEST_F(TaskStateTest, EndOfInputIsNotCalledAgainBehindACheckpointOfAllThatHadEnd
     restored.Finish(2);
     restored.AwaitAll("FINISHED");
   }
+}
+
+TEST_F(TaskStateTest, OverdueTimersDoNotFireBehindARestoredEndOfInput) {
+  tally_->timer_delay_ms = 1000;
+  ExecutorCluster cluster(KeyedJob(500, false, 2), 2);
+  cluster.StartAndRun();
+  cluster.AwaitEndOfData();
+  const int64_t ended_ms = Clock::System().NowMs();
+  cluster.Trigger(1, pb::SnapshotTarget::KIND_CHECKPOINT);
+  cluster.AwaitAcks(1);
+  ASSERT_EQ(0u, tally_->RecordCount()) << "this machine was too slow for the test";
+  ASSERT_TRUE(Until([&] { return Clock::System().NowMs() > ended_ms + 1000; }));
+  tally_ = std::make_shared<Tally>();
+  ExecutorCluster restored(KeyedJob(0, false, 2), 2);
+  RunRestored(restored, StatesOf(cluster, 1, count_), cluster.CheckpointDirectory(1), count_, 2);
+  restored.AwaitEndOfData();
+  restored.Trigger(2, pb::SnapshotTarget::KIND_FINAL);
+  restored.AwaitAcks(2);
+  EXPECT_EQ(0u, tally_->RecordCount());
 }
 
 // flink-surface §4.1 no. 11, 12.
