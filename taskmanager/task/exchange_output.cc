@@ -58,8 +58,9 @@ void ExchangeOutput::EndOfInput() {
   if (ended_) return;
   if (last_watermark_ms_ != kMaxWatermark) ProcessWatermark(kMaxWatermark);
   writer_->FlushBatches();
-  for (const auto& channel : channels_) channel->Send(StreamElement::EndOfData());
   ended_ = true;
+  if (ends_at_barrier_) return;
+  for (const auto& channel : channels_) channel->Send(StreamElement::EndOfData());
 }
 
 void ExchangeOutput::EndOfChannel() {

@@ -24,6 +24,8 @@ class ExchangeOutput final : public InputPort, public ChannelWriter {
   void ProcessIdle(bool idle) override;
   /// Idempotent. Sends kMaxWatermark first unless that was the last watermark.
   void EndOfInput() override;
+  /// EndOfInput sends no end of data: a barrier follows that says the same.
+  void EndAtBarrier() { ends_at_barrier_ = true; }
   void EndOfChannel();
   void Flush() override {
     writer_->FlushBatches();
@@ -46,6 +48,7 @@ class ExchangeOutput final : public InputPort, public ChannelWriter {
   std::unique_ptr<RecordWriter> writer_;
   int64_t last_watermark_ms_ = kMinWatermark;
   bool ended_ = false;
+  bool ends_at_barrier_ = false;
   std::chrono::steady_clock::time_point last_write_;
 };
 

@@ -244,6 +244,10 @@ void OperatorChain::EmitFromSource(int64_t watermark_ms) {
   Call(0, [&] { source_->output()->EmitWatermark(watermark_ms); });
 }
 
+void OperatorChain::EndAtBarrier() {
+  for (const auto& output : outputs_) output->EndAtBarrier();
+}
+
 void OperatorChain::EndOutputs() {
   Flush();
   for (const auto& output : outputs_) output->EndOfInput();

@@ -84,6 +84,8 @@ class OperatorChain {
   /// The task will wait for credit: receivers must learn of all that was sent.
   void AnnounceOutputs();
   void EmitFromSource(int64_t watermark_ms);
+  /// A barrier follows that tells receivers of the end of their input: exchanges do not.
+  void EndAtBarrier();
   /// After the end of the head's inputs: every exchange says so too, whatever the operators did.
   void EndOutputs();
   /// The task finishes while others go on: nothing comes from it any more.

@@ -258,12 +258,25 @@ Task::Step Task::Produce() {
     case SourceStatus::kEnd:
       break;
   }
+  EndSource();
+  return Step::kProgress;
+}
+
+void Task::EndSource() {
   chain_->EmitFromSource(kMaxWatermark);
   if (OutputBase* output = chain_->source()->output(); output != nullptr && !ended_before_) {
     chain_->Call(0, [&] { output->EmitEndOfInput(); });
   }
   OnAllInputEnded();
-  return Step::kProgress;
+}
+
+void Task::EndInputForDrain() {
+  chain_->EndAtBarrier();
+  if (chain_->source() != nullptr) return EndSource();
+  for (size_t i = 0; i < valve_channel_.size(); ++i) {
+    const int input = deployment_.input_channels[i].input_index;
+    Apply(input, inputs_[static_cast<size_t>(input)].valve.OnEndOfData(valve_channel_[i]));
+  }
 }
 
 void Task::Wait() {
@@ -337,6 +350,7 @@ void Task::OnAllInputEnded() {
   chain_->EndOutputs();
   input_ended_ = true;
   counters_.watermark_ms.store(kMaxWatermark, std::memory_order_relaxed);
+  if (stopped_for_good_) return;  // The data goes on, but not in this job.
   pb::ExecutorMessage message;
   *message.mutable_end_of_data()->mutable_subtask() = ref();
   Report(std::move(message));

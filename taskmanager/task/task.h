@@ -91,6 +91,9 @@ class Task final : private ChainHost {
   Step RunDefaultAction();
   Step Produce();
   void Process(int channel, StreamElement element);
+  void EndSource();
+  /// Behind the barrier of a drain nothing comes, so the operators end in front of it.
+  void EndInputForDrain();
   void Apply(int input, const WatermarkValve::Change& change);
   void OnAllInputEnded();
   void Wait();

@@ -145,15 +145,17 @@ void Task::TakeSnapshot(const std::shared_ptr<const CheckpointBarrier>& barrier,
   Running running;
   running.timing.begin = Steady::now();
   running.timing.alignment_ms = alignment.count();
-  running.end_of_data = input_ended_;
+  // The end of a drain is not marked: who goes on from its savepoint reads on.
+  const bool input_ended = input_ended_;
+  running.end_of_data = input_ended;
   running.timing.unaligned = barrier->aligned_timeout_ms == 0;
   running.timing.start_delay_ms =
       std::max<int64_t>(0, Clock::System().NowMs() - barrier->timestamp_ms - alignment.count());
 
   if (kind == SnapshotKind::kSyncSavepoint) {
     if (target.drain()) {
-      if (!input_ended_ && !deployment_.finished_before) chain_->EmitFromSource(kMaxWatermark);
       stopped_for_good_ = true;
+      if (!input_ended_ && !deployment_.finished_before) EndInputForDrain();
     }
     stopped_by_checkpoint_ = id;
   }
@@ -174,8 +176,7 @@ void Task::TakeSnapshot(const std::shared_ptr<const CheckpointBarrier>& barrier,
     chain_->Call(i, [&] {
       if (deployment_.finished_before) return snapshot->AddOperator(chain_->description(i).id, {});
       chain_->op(i).SnapshotState(context);
-      if (i == 0 && (input_ended_ || ended_before_))
-        context.list_states.push_back(EndOfInputMark());
+      if (i == 0 && (input_ended || ended_before_)) context.list_states.push_back(EndOfInputMark());
       snapshot->AddOperator(chain_->description(i).id, std::move(context.list_states));
       if (KeyedStateBackend* backend = chain_->backend(i)) {
         snapshot->AddKeyedState(*backend);

@@ -1,5 +1,7 @@
 // The job of the drain test: numbers 0..C-1 -> "record,key" for each, and "total,key,n" for each
-// key once the watermark says that nothing follows -> exactly-once files.
+// key once the watermark says that nothing follows, and "end" for each subtask whose input has
+// ended
+// -> exactly-once files.
 //
 //   --count C --rate R --output DIR [--name NAME]
 
@@ -30,6 +32,7 @@ class TotalAtTheEnd final : public flink::KeyedProcessFunction<int64_t, int64_t,
     out.Collect("total," + std::to_string(context.CurrentKey()) + "," +
                 std::to_string(total_.Value()));
   }
+  void Finish(flink::Collector<std::string>& out) override { out.Collect("end"); }
 
  private:
   flink::ValueState<int64_t> total_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/state_handle.h"
+#include "flink/operators/one_input_operator.h"
 #include "tests/unit/taskmanager/executor/executor_cluster.h"
 
 namespace flink::taskmanager {
@@ -19,6 +21,7 @@ namespace {
 using graph::ShipStrategy;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 /// What the operators of a test saw; shared by its threads.
 struct Observed {
@@ -152,6 +155,9 @@ class Sink final : public Operator, public InputPort {
   void NotifyCheckpointComplete(int64_t id) override {
     observed_->Add("complete " + std::to_string(id));
   }
+  void SnapshotState(SnapshotContext& context) override {
+    observed_->Add("snapshot " + std::to_string(context.checkpoint_id) + " of sink");
+  }
   void Close() override { observed_->Add("close"); }
 
   int64_t poison = -1;
@@ -159,6 +165,24 @@ class Sink final : public Operator, public InputPort {
  private:
   std::shared_ptr<Observed> observed_;
   int subtask_ = 0;
+};
+
+/// Passes everything on, and emits one more number at the end.
+class LastWord final : public OneInputOperator<int64_t, int64_t> {
+ public:
+  static constexpr int64_t kWord = -7;
+  explicit LastWord(std::shared_ptr<Observed> observed) : observed_(std::move(observed)) {}
+  void SnapshotState(SnapshotContext& context) override {
+    observed_->Add("snapshot " + std::to_string(context.checkpoint_id) + " of last");
+  }
+
+ private:
+  void ProcessRecords(Batch<int64_t>& batch) override { output_.EmitBatch(batch); }
+  void OnEndOfInput() override {
+    observed_->Add("end of last");
+    output_.Collect(kWord);
+  }
+  std::shared_ptr<Observed> observed_;
 };
 
 struct Tens {
@@ -299,8 +323,9 @@ TEST_F(TaskExecutorTest, CoordinatorEventsAndTriggersReachAReaderInTheOrderTheyW
   });
   cluster.Trigger(1, pb::SnapshotTarget::KIND_CHECKPOINT);
   cluster.AwaitAcks(1);
-  EXPECT_THAT(seen_->Events(),
-              ElementsAre("event reply to hello", "event before ack 1", "snapshot 1"));
+  std::vector<std::string> events = seen_->Events();
+  std::erase(events, "snapshot 1 of sink");
+  EXPECT_THAT(events, ElementsAre("event reply to hello", "event before ack 1", "snapshot 1"));
 }
 
 TEST_F(TaskExecutorTest, ASlowConsumerStopsTheSourceInTheOtherProcessToo) {
@@ -333,11 +358,52 @@ TEST_F(TaskExecutorTest, StopWithSavepointDeliversExactlyWhatWasBeforeItsBarrier
     EXPECT_EQ(static_cast<size_t>(seen_->produced.load()), seen_->records.size());
   }
   EXPECT_EQ(2, seen_->Count("max watermark"));
-  EXPECT_EQ(0, seen_->Count("end of input"));
+  EXPECT_EQ(2, seen_->Count("end of input"));
   cluster.Complete(7);
   cluster.Finish(7);
   cluster.AwaitAll("FINISHED");
   EXPECT_EQ(2, seen_->Count("complete 7"));
+}
+
+// SavepointITCase 1 to 3, 14.
+TEST_F(TaskExecutorTest, ADrainEndsEveryOperatorBeforeItsSnapshotAndAStopEndsNone) {
+  for (const bool drain : {true, false}) {
+    seen_ = std::make_shared<Observed>();
+    const auto seen = seen_;
+    TestJob job;
+    const int source =
+        job.AddVertex("numbers", 1, [seen] { return std::make_unique<Numbers>(seen, kEndless); });
+    const int last = job.AddVertex("last", 1, [seen] { return std::make_unique<LastWord>(seen); });
+    const int sink = job.AddVertex("sink", 1, [seen] { return std::make_unique<Sink>(seen); });
+    const auto type = std::make_shared<RebalanceEdge<int64_t>>();
+    job.Connect(source, last, ShipStrategy::kRebalance, type);
+    job.Connect(last, sink, ShipStrategy::kRebalance, type);
+    ExecutorCluster cluster(job.job(), 1);
+    cluster.StartAndRun();
+    while (seen_->produced.load() < 10000) std::this_thread::yield();
+    cluster.Trigger(1, pb::SnapshotTarget::KIND_SYNC_SAVEPOINT, drain);
+    cluster.AwaitAcks(1);
+    const std::vector<std::string> events = seen_->Events();
+    const auto at = [&](const char* event) {
+      return std::find(events.begin(), events.end(), event) - events.begin();
+    };
+    if (drain) {
+      EXPECT_EQ(5u, events.size());
+      EXPECT_LT(at("end of last"), at("snapshot 1 of last"));
+      EXPECT_LT(at("max watermark"), at("end of input"));
+      EXPECT_LT(at("end of input"), at("snapshot 1 of sink"));
+    } else {
+      EXPECT_THAT(events, UnorderedElementsAre("snapshot 1 of last", "snapshot 1 of sink"));
+    }
+    std::lock_guard lock(seen_->mutex);
+    EXPECT_EQ(drain ? 1u : 0u, seen_->records.count(LastWord::kWord))
+        << "what an operator emits at its end is in front of the barrier";
+    // Who goes on from the savepoint reads on.
+    for (const auto& m : cluster.messages()) {
+      EXPECT_FALSE(m.has_end_of_data());
+      EXPECT_FALSE(m.ack().end_of_data());
+    }
+  }
 }
 
 TEST_F(TaskExecutorTest, AnAbortedStopLetsTheJobGoOn) {
