@@ -143,7 +143,8 @@ TEST_F(FlinkSnapshotGolden, StatesFitAJobThatDeclaresTheTypesThatFlinkWrote) {
         described.declared_states = SerializeKeyedStateHeader(*header).value();
         // Some subtasks of them had no record and wrote nothing.
         const RestoreOptions options{snapshot.directory, /*allow_non_restored_state=*/true};
-        LoadedSnapshot loaded{snapshot.directory, snapshot.metadata};
+        LoadedSnapshot loaded{snapshot.directory, io::JoinPath(snapshot.directory, "_metadata"),
+                              snapshot.metadata};
         loaded.metadata.operators = {op};
         const RestorePlan same = PlanRestore(loaded, graph, options);
         EXPECT_TRUE(same.problems.empty()) << snapshot.directory << ": " << same.problems[0];
