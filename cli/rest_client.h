@@ -25,9 +25,8 @@ struct UploadPart {
 };
 
 /// Blocking, one thread. An error is kUnavailable when nobody listens there, kDeadlineExceeded when
-/// the JobManager cannot be found or does not answer, so that one may be running; kNotFound for HTTP
-/// 404, else kInternal; its message is the server's cause in one line, its details the
-/// whole.
+/// the JobManager cannot be found or does not answer, so that one may be running; kNotFound for
+/// HTTP 404, else kInternal; its message is the server's cause in one line, its details the whole.
 class RestClient {
  public:
   /// `timeout` bounds each request.

@@ -247,8 +247,7 @@ TEST_F(DispatcherTest, NoJobStartsFromASnapshotThatAnotherHasClaimed) {
   const std::string path = Poll(JobPath() + "/savepoints/" + trigger)["location"];
   Submit(Restoring(path, "CLAIM", 'k'));
   for (const char* mode : {"NO_CLAIM", "CLAIM", "LEGACY"}) {
-    EXPECT_THAT(Submit(Restoring(path, mode, mode[0]), 400).dump(),
-                HasSubstr("the job 6b6b"))
+    EXPECT_THAT(Submit(Restoring(path, mode, mode[0]), 400).dump(), HasSubstr("the job 6b6b"))
         << mode;
   }
 }
