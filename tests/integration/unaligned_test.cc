@@ -98,7 +98,7 @@ TEST_F(UnalignedTest, OvertakesTheBacklogAndBringsItBackExactlyAlsoAtAnotherPara
 
 // The slow step still has most records in front of it when its producers have finished.
 TEST_F(UnalignedTest, RecordsOfFinishedProducersAreInTheCheckpointsAfterTheirEnd) {
-  constexpr int kCount = 30'000;
+  constexpr int kCount = 12'000;  // Fit into the queue of the slow step.
   fs::create_directories(Dir(""));
   std::ofstream(Dir("slow")) << "slow";
   const auto started =
@@ -112,6 +112,7 @@ TEST_F(UnalignedTest, RecordsOfFinishedProducersAreInTheCheckpointsAfterTheirEnd
     for (const auto& vertex : (*answer)["vertices"]) finished += vertex["status"] == "FINISHED";
     return finished;
   };
+  ASSERT_TRUE(WaitFor([&] { return RecordsRead(job) >= 2 * kCount; })) << cluster_->Logs();
   // Each checkpoint finishes what has ended before it.
   ASSERT_TRUE(WaitFor([&] {
     return cluster_->Flink({"checkpoint", job}).exit_code == 0 && finished_vertices() == 2;
