@@ -28,7 +28,12 @@ class ClaimTest : public LifecycleTest {
   /// The one retained checkpoint of a job that is cancelled now.
   static std::string CancelAndFindCheckpoint(const std::string& job) {
     Cancel(job);
-    const Words kept = Entries(Dir("chk/") + job, "chk-");
+    // What was being written or replaced is deleted behind the end of the job.
+    Words kept;
+    WaitFor([&] {
+      kept = Entries(Dir("chk/") + job, "chk-");
+      return kept.size() == 1;
+    });
     EXPECT_THAT(kept, SizeIs(1));
     return kept.empty() ? "" : Dir("chk/") + job + "/" + kept[0];
   }

@@ -283,8 +283,10 @@ class Run {
       const std::string path = LocalPath(SavepointPathIn(operated_.out));
       if (!fs::exists(path + "/_metadata")) return Internal("the savepoint {} is gone", path);
     }
+    // A claimed one stays when the job has failed and no checkpoint has replaced it.
     const bool must_be_gone =
-        (case_.operation == Operation::kDispose && operated_.exit_code == 0) || Claims();
+        (case_.operation == Operation::kDispose && operated_.exit_code == 0) ||
+        (Claims() && state == "FINISHED");
     const std::string savepoint = must_be_gone ? LocalPath(savepoint_) : "";
     if (must_be_gone && !WaitFor([&] { return !fs::exists(savepoint); })) {
       return Internal("the savepoint {} is still there", savepoint);
