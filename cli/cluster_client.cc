@@ -5,6 +5,7 @@
 #include "cli/error_text.h"
 #include "cli/pause.h"
 #include "common/config/options.h"
+#include "common/io/absolute_path.h"
 
 namespace flink::cli {
 namespace {
@@ -48,8 +49,9 @@ StatusOr<std::string> TriggerId(const StatusOr<Json>& answer) {
   return id;
 }
 
-Json OptionalText(const std::optional<std::string>& text) {
-  return text.has_value() ? Json(*text) : Json(nullptr);
+/// The JobManager has another working directory than whoever typed the path.
+Json OptionalPath(const std::optional<std::string>& path) {
+  return path.has_value() ? Json(io::AbsolutePath(*path)) : Json(nullptr);
 }
 
 std::string JobPath(const JobId& job) { return "/v1/jobs/" + job.ToHex(); }
@@ -147,7 +149,7 @@ StatusOr<std::string> ClusterClient::TriggerSavepoint(const JobId& job,
                                                       const std::optional<std::string>& directory,
                                                       SavepointFormat format, bool cancel_job) {
   return TriggerId(
-      rest_->Post(JobPath(job) + "/savepoints", {{"target-directory", OptionalText(directory)},
+      rest_->Post(JobPath(job) + "/savepoints", {{"target-directory", OptionalPath(directory)},
                                                  {"cancel-job", cancel_job},
                                                  {"formatType", ToString(format)}}));
 }
@@ -156,7 +158,7 @@ StatusOr<std::string> ClusterClient::TriggerStop(const JobId& job,
                                                  const std::optional<std::string>& directory,
                                                  SavepointFormat format, bool drain) {
   return TriggerId(
-      rest_->Post(JobPath(job) + "/stop", {{"targetDirectory", OptionalText(directory)},
+      rest_->Post(JobPath(job) + "/stop", {{"targetDirectory", OptionalPath(directory)},
                                            {"drain", drain},
                                            {"formatType", ToString(format)}}));
 }
@@ -167,7 +169,8 @@ StatusOr<std::string> ClusterClient::TriggerCheckpoint(const JobId& job, bool fu
 }
 
 StatusOr<std::string> ClusterClient::TriggerDisposal(const std::string& path) {
-  return TriggerId(rest_->Post("/v1/savepoint-disposal", {{"savepoint-path", path}}));
+  return TriggerId(
+      rest_->Post("/v1/savepoint-disposal", {{"savepoint-path", io::AbsolutePath(path)}}));
 }
 
 StatusOr<std::optional<Json>> ClusterClient::PollOperation(const std::string& path) {

@@ -1,7 +1,6 @@
 #include "cli/command.h"
 
-#include <algorithm>
-#include <cctype>
+#include "common/config/checkpoint_settings.h"
 
 namespace flink::cli {
 namespace {
@@ -40,9 +39,7 @@ StatusOr<JobId> ParseJobId(const std::string& text) {
 StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
   const std::optional<std::string> typed = line.Value("type");
   if (!typed.has_value()) return SavepointFormat::kCanonical;
-  std::string name = *typed;
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const std::string name = UpperCase(*typed);
   if (name == "CANONICAL") return SavepointFormat::kCanonical;
   if (name == "NATIVE") return SavepointFormat::kNative;
   return FailedPrecondition(

@@ -1,15 +1,15 @@
 #include <sys/random.h>
 
-#include <algorithm>
-#include <cctype>
 #include <ostream>
 
 #include "cli/command.h"
 #include "cli/dry_run.h"
 #include "cli/packaged_program.h"
 #include "cli/pause.h"
+#include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
 #include "common/config/options_without_effect.h"
+#include "common/io/absolute_path.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "proto/conversion/job_graph_proto.h"
@@ -24,9 +24,7 @@ using std::chrono::milliseconds;
 constexpr char kWorkingDirectoryKey[] = "client.working-directory";
 
 StatusOr<SavepointRestoreSettings::ClaimMode> ParseClaimMode(const std::string& typed) {
-  std::string name = typed;
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const std::string name = UpperCase(typed);
   if (name == "CLAIM") return SavepointRestoreSettings::CLAIM_MODE_CLAIM;
   if (name == "NO_CLAIM") return SavepointRestoreSettings::CLAIM_MODE_NO_CLAIM;
   if (name == "LEGACY") return SavepointRestoreSettings::CLAIM_MODE_LEGACY;
@@ -98,6 +96,18 @@ StatusOr<pb::graph::v1::JobGraph> MakeSubmission(const CommandContext& context,
   message.set_library_name(program.library_name);
   message.set_library_digest(fmt::format("{:016x}", io::Checksum64(library)));
   *message.mutable_restore() = std::move(restore);
+  // Relative paths are those of whoever typed them.
+  message.mutable_restore()->set_path(io::AbsolutePath(message.restore().path()));
+  for (const ConfigOption& option : {options::kCheckpointDirectory, options::kSavepointDirectory,
+                                     options::kPeriodicSavepointDirectory, options::kRestorePath}) {
+    Configuration typed(std::map<std::string, std::string>(message.configuration().begin(),
+                                                           message.configuration().end()));
+    const std::optional<std::string> path = typed.Find(option.key);
+    if (!path.has_value() || io::AbsolutePath(*path) == *path) continue;
+    typed.Set(option.key, io::AbsolutePath(*path));
+    message.mutable_configuration()->clear();
+    message.mutable_configuration()->insert(typed.values().begin(), typed.values().end());
+  }
   return message;
 }
 

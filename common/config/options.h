@@ -17,7 +17,7 @@ inline constexpr const char* kConfDirVariable = "FLINK_CONF_DIR";
 
 /// Absent: no periodic checkpoints. At least 10 ms.
 inline constexpr ConfigOption kCheckpointingInterval{"execution.checkpointing.interval", ""};
-/// EXACTLY_ONCE or AT_LEAST_ONCE.
+/// EXACTLY_ONCE or AT_LEAST_ONCE, in any case.
 inline constexpr ConfigOption kCheckpointingMode{"execution.checkpointing.mode", "EXACTLY_ONCE"};
 inline constexpr ConfigOption kCheckpointingTimeout{"execution.checkpointing.timeout", "10 min"};
 inline constexpr ConfigOption kCheckpointingMinPause{"execution.checkpointing.min-pause", "0 ms"};
@@ -32,7 +32,7 @@ inline constexpr ConfigOption kRetainedCheckpoints{"execution.checkpointing.num-
 inline constexpr ConfigOption kCheckpointDirectory{"execution.checkpointing.dir", ""};
 /// Absent: a savepoint command must name its target.
 inline constexpr ConfigOption kSavepointDirectory{"execution.checkpointing.savepoint-dir", ""};
-/// "jobmanager" or "filesystem"; absent: "filesystem" when a directory is set.
+/// "filesystem" (default), or "jobmanager": all state in `_metadata`, at most 5 mb for each state.
 inline constexpr ConfigOption kCheckpointStorage{"execution.checkpointing.storage", ""};
 /// A directory per job below the checkpoint directory.
 inline constexpr ConfigOption kCheckpointCreateSubdir{"execution.checkpointing.create-subdir",
@@ -54,7 +54,7 @@ inline constexpr ConfigOption kPeriodicSavepointDirectory{
 /// newer one is complete; the end of the job and the loss of the JobManager delete none.
 inline constexpr ConfigOption kRetainedPeriodicSavepoints{
     "execution.checkpointing.periodic-savepoints.num-retained", "1"};
-/// CANONICAL or NATIVE.
+/// CANONICAL or NATIVE, in any case.
 inline constexpr ConfigOption kPeriodicSavepointFormat{
     "execution.checkpointing.periodic-savepoints.format-type", "CANONICAL"};
 inline constexpr ConfigOption kIncrementalCheckpoints{"execution.checkpointing.incremental",
@@ -82,7 +82,7 @@ inline constexpr ConfigOption kRestoreClaimMode{"execution.state-recovery.claim-
 
 // State backend.
 
-/// "hashmap" or "rocksdb".
+/// "hashmap" or "rocksdb", in any case; the old "filesystem" and "jobmanager" mean hashmap.
 inline constexpr ConfigOption kStateBackendType{"state.backend.type", "hashmap"};
 /// Absent: below io.tmp.dirs.
 inline constexpr ConfigOption kRocksDbLocalDirectories{"state.backend.rocksdb.localdir", ""};

@@ -74,13 +74,15 @@ void CheckpointCoordinator::On(checkpoint::JobRunning& e) {
   }
 }
 
-void CheckpointCoordinator::On(checkpoint::JobLeftRunning&) {
+void CheckpointCoordinator::On(checkpoint::JobLeftRunning& e) {
   if (phase_ == Phase::kSuspended || phase_ == Phase::kShutdown) return;
   phase_ = Phase::kSuspended;
   end_of_data_ = false;
   StopPeriodic();
-  AbortPending(Reason::kCheckpointCoordinatorSuspend);
-  RefuseQueued(Reason::kCheckpointCoordinatorSuspend);
+  const Reason reason =
+      e.for_good ? Reason::kCheckpointCoordinatorShutdown : Reason::kCheckpointCoordinatorSuspend;
+  AbortPending(reason);
+  RefuseQueued(reason);
 }
 
 void CheckpointCoordinator::On(checkpoint::Tick&) {

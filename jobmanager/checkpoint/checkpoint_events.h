@@ -40,7 +40,9 @@ struct JobRunning {
   std::optional<int64_t> initial_delay_ms;
 };
 /// Some subtask left RUNNING, or the job is being cancelled or failed over. Aborts everything.
-struct JobLeftRunning {};
+struct JobLeftRunning {
+  bool for_good = false;  ///< The job ends: who waits is told what Shutdown says.
+};
 /// Time passed; send one at NextWakeup().
 struct Tick {};
 /// A user asked for a savepoint, or for stop or cancel with savepoint.

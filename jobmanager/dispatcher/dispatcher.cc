@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
 #include "common/config/options_without_effect.h"
 #include "common/io/file_system.h"
@@ -193,7 +194,7 @@ StatusOr<std::unique_ptr<JobMaster>> Dispatcher::MakeJobMaster(
   }
   using Settings = pb::graph::v1::SavepointRestoreSettings;
   if (graph.restore().claim_mode() == Settings::CLAIM_MODE_UNSPECIFIED) {
-    const std::string mode = configuration.GetString(options::kRestoreClaimMode);
+    const std::string mode = UpperCase(configuration.GetString(options::kRestoreClaimMode));
     if (mode == "CLAIM") job.claim_mode = ClaimMode::kClaim;
     if (mode == "LEGACY") job.claim_mode = ClaimMode::kLegacy;
   }

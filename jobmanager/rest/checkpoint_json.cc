@@ -235,8 +235,9 @@ Json CheckpointsConfigJson(const JobDetails& job) {
       c.retention != CheckpointRetention::kRetainOnCancellation;
   json["state_backend"] = job.options.state_backend == "rocksdb" ? "EmbeddedRocksDBStateBackend"
                                                                  : "HashMapStateBackend";
-  json["checkpoint_storage"] =
-      job.private_checkpoints ? "JobManagerCheckpointStorage" : "FileSystemCheckpointStorage";
+  json["checkpoint_storage"] = job.private_checkpoints || job.options.state_in_metadata
+                                   ? "JobManagerCheckpointStorage"
+                                   : "FileSystemCheckpointStorage";
   json["unaligned_checkpoints"] = c.unaligned;
   json["tolerable_failed_checkpoints"] = c.tolerable_failures;
   json["aligned_checkpoint_timeout"] = c.aligned_timeout_ms;

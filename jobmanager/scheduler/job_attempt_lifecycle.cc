@@ -299,9 +299,8 @@ void JobMaster::OnAllRunning() {
   checkpoint::JobRunning running;
   running.plan = attempt_->MakeCheckpointPlan();
   if (options_.checkpointing.interval_ms.has_value()) {
-    const int64_t interval = *options_.checkpointing.interval_ms;
-    const int64_t shortest = std::min(options_.checkpointing.min_pause_ms, interval);
-    running.initial_delay_ms = std::uniform_int_distribution<int64_t>(shortest, interval)(random_);
+    running.initial_delay_ms = DrawInitialDelay(*options_.checkpointing.interval_ms,
+                                                options_.checkpointing.min_pause_ms, random_);
   }
   driver_->Feed(std::move(running));
   // Some may have been quicker than others.
@@ -309,7 +308,7 @@ void JobMaster::OnAllRunning() {
 }
 
 void JobMaster::OnAllFinished() {
-  driver_->Feed(checkpoint::JobLeftRunning{});
+  driver_->Feed(checkpoint::JobLeftRunning{.for_good = true});
   SendStop(options_.cancellation_timeout_ms);
   End(JobStatus::kFinished);
 }

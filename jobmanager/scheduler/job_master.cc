@@ -42,6 +42,15 @@ Status ProbeSavepointDirectory(const std::string& configured, const std::string&
               job_name, configured, options::kSavepointDirectory.key);
 }
 
+/// OK when the job restores nothing or its snapshot fits it. Blocks.
+Status CheckRestorePlan(const SubmittedJob& job) {
+  if (job.restore_path.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
+  return ProblemsOf(snapshot::MakeRestorePlan(loaded.metadata, job.graph,
+                                              {job.restore_path, job.allow_non_restored_state},
+                                              ReadSideFile(loaded.directory)));
+}
+
 SnapshotKind KindOfSnapshot(const SideFile& side, const std::string& directory) {
   if (side.kind == "checkpoint" || side.kind == "final-checkpoint")
     return SnapshotKind::kCheckpoint;
@@ -133,9 +142,14 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
   StatusOr<std::vector<SlotShare>> slots = deps_.slots->Allocate(job_.id, job_.slots());
   if (!slots.ok()) {
     const Status refused = With(slots.status(), "The job \"{}\" was not started", job_.graph.name);
-    // The caller hears it in a mail of its own, as in every other case.
-    deps_.main->Post(
-        Guarded([refused, done](JobMaster& self) { self.OnInitialized(refused, done); }));
+    // More slots would not help a job that its snapshot does not fit, so that is said first.
+    deps_.io->Submit(
+        [main = deps_.main, self = self_, job = job_, refused, done = std::move(done)] {
+          const Status fits = CheckRestorePlan(job);
+          main->Post([self, status = fits.ok() ? refused : fits, done] {
+            if (*self != nullptr) (*self)->OnInitialized(status, done);
+          });
+        });
     return;
   }
   reserved_ = *std::move(slots);
@@ -301,7 +315,7 @@ Status JobMaster::Cancel() {
   const bool initializing = status_ == JobStatus::kInitializing;
   TransitionTo(JobStatus::kCancelling);
   if (initializing) return OkStatus();  // Ends when the work on the pool is done.
-  driver_->Feed(checkpoint::JobLeftRunning{});
+  driver_->Feed(checkpoint::JobLeftRunning{.for_good = true});
   if (phase_ == Phase::kActive) {
     pb::cluster::v1::ExecutorCommand cancel;
     cancel.mutable_cancel();

@@ -1,9 +1,9 @@
 #include "jobmanager/scheduler/job_options.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "common/base/logging.h"
+#include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
 
 namespace flink::jobmanager {
@@ -17,10 +17,8 @@ StatusOr<int64_t> Milliseconds(const Configuration& configuration, const ConfigO
 }
 
 StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& configuration) {
-  std::string value = configuration.GetString(options::kExternalizedCheckpointRetention);
-  // As in Flink, names of enumerations may be written in any case.
-  std::transform(value.begin(), value.end(), value.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const std::string value =
+      UpperCase(configuration.GetString(options::kExternalizedCheckpointRetention));
   if (value == "NO_EXTERNALIZED_CHECKPOINTS") return CheckpointRetention::kNoExternalized;
   if (value == "DELETE_ON_CANCELLATION") return CheckpointRetention::kDeleteOnCancellation;
   if (value == "RETAIN_ON_CANCELLATION") return CheckpointRetention::kRetainOnCancellation;
@@ -59,7 +57,7 @@ Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& op
                            options::kRetainedPeriodicSavepoints.key, retained);
   }
   c.num_retained_periodic_savepoints = static_cast<int>(retained);
-  const std::string format = configuration.GetString(options::kPeriodicSavepointFormat);
+  const std::string format = UpperCase(configuration.GetString(options::kPeriodicSavepointFormat));
   if (format != "CANONICAL" && format != "NATIVE") {
     return InvalidArgument("{} is \"{}\"; it must be CANONICAL or NATIVE",
                            options::kPeriodicSavepointFormat.key, format);
@@ -72,12 +70,7 @@ Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& op
 // After the rest of the options.
 Status ReadAlignment(const Configuration& configuration, JobOptions& options) {
   CheckpointCoordinatorOptions& c = options.checkpointing;
-  const std::string mode = configuration.GetString(options::kCheckpointingMode);
-  if (mode != "EXACTLY_ONCE" && mode != "AT_LEAST_ONCE") {
-    return InvalidArgument("{} is \"{}\"; it must be EXACTLY_ONCE or AT_LEAST_ONCE",
-                           options::kCheckpointingMode.key, mode);
-  }
-  options.exactly_once = mode == "EXACTLY_ONCE";
+  ASSIGN_OR_RETURN(options.exactly_once, ExactlyOnceFrom(configuration));
   ASSIGN_OR_RETURN(c.unaligned, configuration.GetBool(options::kUnalignedCheckpoints));
   ASSIGN_OR_RETURN(c.aligned_timeout_ms,
                    Milliseconds(configuration, options::kAlignedCheckpointTimeout));
@@ -132,13 +125,12 @@ Status ReadCheckpointing(const Configuration& configuration, JobOptions& options
   options.savepoint_directory = configuration.GetString(options::kSavepointDirectory);
   ASSIGN_OR_RETURN(options.create_subdirectory,
                    configuration.GetBool(options::kCheckpointCreateSubdir));
-  if (configuration.GetString(options::kCheckpointStorage) == "jobmanager") {
-    options.checkpoint_directory.clear();
-  }
+  ASSIGN_OR_RETURN(options.state_in_metadata, StateInMetadataFrom(configuration));
+  RETURN_IF_ERROR(InlineThresholdFrom(configuration).status());
   RETURN_IF_ERROR(ReadAlignment(configuration, options));
   ASSIGN_OR_RETURN(c.after_tasks_finish,
                    configuration.GetBool(options::kCheckpointsAfterTasksFinish));
-  options.state_backend = configuration.GetString(options::kStateBackendType);
+  ASSIGN_OR_RETURN(options.state_backend, StateBackendFrom(configuration));
   return ReadPeriodicSavepoints(configuration, options);
 }
 
@@ -162,6 +154,11 @@ StatusOr<JobOptions> JobOptions::FromConfiguration(const Configuration& configur
   ASSIGN_OR_RETURN(const int64_t exceptions, configuration.GetInt(options::kExceptionHistorySize));
   options.exception_history_size = static_cast<size_t>(exceptions < 1 ? 1 : exceptions);
   return options;
+}
+
+int64_t DrawInitialDelay(int64_t interval_ms, int64_t min_pause_ms, std::mt19937_64& random) {
+  return std::uniform_int_distribution<int64_t>(std::min(min_pause_ms, interval_ms),
+                                                interval_ms)(random);
 }
 
 }  // namespace flink::jobmanager

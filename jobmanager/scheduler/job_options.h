@@ -2,7 +2,9 @@
 
 /// JobOptions: what a JobMaster reads from the effective configuration of its job.
 
+#include <cstdint>
 #include <optional>
+#include <random>
 #include <string>
 
 #include "common/base/status.h"
@@ -20,7 +22,8 @@ struct JobOptions {
   bool create_subdirectory = true;
   std::string savepoint_directory;  ///< As configured; empty: requests must name one.
   bool exactly_once = true;
-  std::string state_backend = "hashmap";
+  std::string state_backend = "hashmap";  ///< Or "rocksdb".
+  bool state_in_metadata = false;         ///< The storage "jobmanager".
   RestartStrategyOptions restart;
   /// How long an executor may take to end after its tasks were cancelled; then it is killed. 5 s
   /// when task.cancellation.timeout is not configured: our tasks run in a process of their own, so
@@ -35,5 +38,9 @@ struct JobOptions {
   /// kInvalidArgument naming key and value.
   static StatusOr<JobOptions> FromConfiguration(const Configuration& configuration);
 };
+
+/// Until the first periodic checkpoint of an attempt: between the shortest pause and the interval,
+/// so that jobs which start together do not take their checkpoints together.
+int64_t DrawInitialDelay(int64_t interval_ms, int64_t min_pause_ms, std::mt19937_64& random);
 
 }  // namespace flink::jobmanager

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "common/base/logging.h"
+#include "common/config/checkpoint_settings.h"
 #include "common/config/configuration.h"
 #include "common/config/options.h"
 #include "common/io/file_system.h"
@@ -129,8 +130,8 @@ Status TaskExecutor::MakeEnvironment() {
   ASSIGN_OR_RETURN(const JobId job_id, FromWire<JobId>(settings_.job_id()));
   ASSIGN_OR_RETURN(const int64_t transfer_threads, config.GetInt(options::kRocksDbTransferThreads));
   const int threads = static_cast<int>(std::max<int64_t>(transfer_threads, 1));
-  ASSIGN_OR_RETURN(environment_.inline_threshold_bytes,
-                   config.GetMemorySize(options::kDataInlineThreshold));
+  ASSIGN_OR_RETURN(environment_.inline_threshold_bytes, InlineThresholdFrom(config));
+  ASSIGN_OR_RETURN(environment_.state_in_metadata, StateInMetadataFrom(config));
   io_pool_ = std::make_unique<WorkerPool>("snapshot-io", threads);
   flush_pool_ = std::make_unique<WorkerPool>("state-flush", threads);
   background_pool_ = std::make_unique<WorkerPool>("savepoint-io", threads, kBackgroundNiceness);
@@ -139,8 +140,8 @@ Status TaskExecutor::MakeEnvironment() {
   environment_.attempt = settings_.attempt();
   environment_.configuration = config.values();
   environment_.work_directory = settings_.work_directory();
-  environment_.state_backend = config.GetString(options::kStateBackendType);
-  environment_.exactly_once = config.GetString(options::kCheckpointingMode) != "AT_LEAST_ONCE";
+  ASSIGN_OR_RETURN(environment_.state_backend, StateBackendFrom(config));
+  ASSIGN_OR_RETURN(environment_.exactly_once, ExactlyOnceFrom(config));
   environment_.io_pool = io_pool_.get();
   environment_.flush_pool = flush_pool_.get();
   environment_.background_pool = background_pool_.get();

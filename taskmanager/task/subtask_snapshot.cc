@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/config/options.h"
 #include "common/io/checksum.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/operator_state_stream.h"
@@ -174,6 +175,7 @@ void SubtaskSnapshot::Finish() {
   ack.set_checkpoint_id(checkpoint_id_);
   int64_t state_bytes = 0;
   int64_t inline_bytes = 0;
+  Status too_large;
   for (Part& p : parts_) {
     pb::OperatorSubtaskState& message = *ack.add_operators();
     message = std::move(p.message);
@@ -182,9 +184,20 @@ void SubtaskSnapshot::Finish() {
     message.set_state(snapshot::EncodeSubtaskState(p.state));
     state_bytes += snapshot::StateSize(p.state);
     snapshot::ForEachStream(std::as_const(p.state), [&](const snapshot::StreamStateHandle& handle) {
-      if (std::holds_alternative<snapshot::InlineHandle>(handle))
+      if (std::holds_alternative<snapshot::InlineHandle>(handle)) {
         inline_bytes += StreamSize(handle);
+      } else if (environment_.state_in_metadata && too_large.ok()) {
+        too_large = ResourceExhausted(
+            "Size of the state is larger than the maximum permitted memory-backed state. Size={}, "
+            "maxSize={}. Consider using a different checkpoint storage: set {} to filesystem",
+            StreamSize(handle), environment_.inline_threshold_bytes,
+            options::kCheckpointStorage.key);
+      }
     });
+  }
+  if (!too_large.ok()) {
+    DiscardSharedFiles();
+    return done(too_large);
   }
   ack.set_state_bytes(state_bytes);
   ack.set_checkpointed_bytes(written_bytes_ + inline_bytes);

@@ -33,6 +33,7 @@ struct TaskEnvironment {
   std::string state_backend = "hashmap";
   uint64_t keyed_memory_bytes = 64ull << 20;  ///< Of each keyed operator subtask.
   uint64_t inline_threshold_bytes = 20 << 10;
+  bool state_in_metadata = false;  ///< A larger state fails its snapshot.
   bool exactly_once = true;
   /// See KeyedStateBackend::Options.
   WorkerPool* io_pool = nullptr;

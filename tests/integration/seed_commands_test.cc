@@ -69,6 +69,7 @@ class SeedCommandsTest : public LifecycleTest {
   }
 };
 
+// flink-surface §4.1 no. 3.
 TEST_F(SeedCommandsTest, AJobIsListedAndItsSavepointsAreTaken) {
   const std::string job = EndlessJob("out");
   const CommandResult list = Type("flink list", {});
@@ -112,6 +113,36 @@ TEST_F(SeedCommandsTest, ADetachedSavepointIsPolledByItsTrigger) {
     EXPECT_THAT(cluster_->Get("/jobs/" + job + "/savepoints/" + trigger)->dump(),
                 HasSubstr("COMPLETED"));
   }
+}
+
+// Recorded 84; a relative path is that of whoever types it, wherever the JobManager was started.
+TEST_F(SeedCommandsTest, RelativePathsAreTakenFromTheWorkingDirectoryOfTheClient) {
+  const std::string job = EndlessJob("out");
+  fs::create_directories(Dir("here"));
+  const auto type = [](const Words& words) {
+    return RunCommand(Words{cluster_->home() + "/bin/flink"} + words, std::chrono::minutes(2),
+                      Dir("here"));
+  };
+  const std::string relative = "relative/dir";
+  const std::string absolute = Dir("here") + "/" + relative;
+  const std::string first = Taken(type({"savepoint", job, relative}), absolute);
+  const std::string name = relative + "/" + fs::path(first).filename().string();
+  const CommandResult disposed = type({"savepoint", "-d", name});
+  EXPECT_EQ(disposed.exit_code, 0) << disposed.err;
+  EXPECT_EQ(disposed.out, "Disposing savepoint '" + name +
+                              "'.\nWaiting for response...\nSavepoint '" + name + "' disposed.\n");
+  EXPECT_FALSE(fs::exists(first));
+  const std::string last = Taken(type({"stop", "-p", relative, job}), absolute);
+  const std::string from = relative + "/" + fs::path(last).filename().string() + "/_metadata";
+  const CommandResult restored =
+      type(Words{"run", "-d", "-s", from, "-Dexecution.checkpointing.dir=chk",
+                 "-Dstate.savepoints.dir=sp"} +
+           Counting("restored", 2000, 100'000'000));
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  const std::string second = LivingJob();
+  EXPECT_TRUE(fs::is_directory(Dir("here") + "/chk/" + second));
+  Taken(type({"savepoint", second}), Dir("here") + "/sp");
+  Taken(type({"cancel", "-s", "last", second}), Dir("here") + "/last");
 }
 
 TEST_F(SeedCommandsTest, JobsAreCancelledAndStoppedWithASavepoint) {

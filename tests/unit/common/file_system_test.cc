@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "common/io/absolute_path.h"
 #include "common/io/checksum.h"
 #include "common/io/temp_directory.h"
 
@@ -57,6 +58,20 @@ TEST(ParsePath, TakesRelativePathsFromTheWorkingDirectory) {
   char directory[4096];
   ASSERT_NE(::getcwd(directory, sizeof directory), nullptr);
   EXPECT_EQ(ParsePath("a/b").value(), JoinPath(directory, "a/b"));
+}
+
+TEST(AbsolutePath, MakesOnlyRelativePathsAbsolute) {
+  char directory[4096];
+  ASSERT_NE(::getcwd(directory, sizeof directory), nullptr);
+  const std::string here = directory;
+  EXPECT_EQ(AbsolutePath("a/b/"), here + "/a/b");
+  EXPECT_EQ(AbsolutePath("./a:b"), here + "/a:b");
+  EXPECT_EQ(AbsolutePath("."), here);
+  EXPECT_EQ(AbsolutePath("file:a"), "file:" + here + "/a");
+  for (const char* text :
+       {"", "/x/y/", "file:/x", "file:///x", "file:", "s3://bucket/x", "foo:x"}) {
+    EXPECT_EQ(AbsolutePath(text), text);
+  }
 }
 
 TEST(ParsePath, NamesASchemeItDoesNotKnow) {

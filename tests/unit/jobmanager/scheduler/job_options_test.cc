@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+#include <set>
+
+#include "common/config/checkpoint_settings.h"
+
 namespace flink::jobmanager {
 namespace {
 
@@ -84,6 +90,105 @@ TEST(JobOptionsTest, AnUnknownModeIsRefused) {
   const auto options = Read({{"execution.checkpointing.mode", "AT_MOST_ONCE"}});
   ASSERT_FALSE(options.ok());
   EXPECT_THAT(Message(options.status()), HasSubstr("AT_MOST_ONCE"));
+}
+
+TEST(JobOptionsTest, ModesAndFormatsAreReadInAnyCase) {
+  for (const char* mode : {"exactly_once", "Exactly_Once", "EXACTLY_ONCE"}) {
+    const auto options = Read({{"execution.checkpointing.mode", mode}});
+    ASSERT_TRUE(options.ok()) << Message(options.status());
+    EXPECT_TRUE(options->exactly_once) << mode;
+  }
+  for (const char* mode : {"at_least_once", "At_Least_Once"}) {
+    EXPECT_FALSE(Read({{"execution.checkpointing.mode", mode}})->exactly_once) << mode;
+  }
+  const std::string periodic = "execution.checkpointing.periodic-savepoints.";
+  const auto native = Read({{periodic + "interval", "1 min"},
+                            {periodic + "dir", "/sp"},
+                            {periodic + "format-type", "native"}});
+  ASSERT_TRUE(native.ok()) << Message(native.status());
+  EXPECT_EQ(native->checkpointing.periodic_savepoint_format, SavepointFormat::kNative);
+}
+
+// The names of all versions, flink-surface §3.3.
+TEST(JobOptionsTest, AStateBackendHasManyNamesAndAnUnknownOneIsRefused) {
+  const std::string classes = "org.apache.flink.";
+  const std::map<std::string, std::vector<std::string>> names = {
+      {"hashmap",
+       {"hashmap", "HASHMAP", "HashMap", "filesystem", "FileSystem", "jobmanager",
+        classes + "runtime.state.hashmap.HashMapStateBackendFactory",
+        classes + "runtime.state.filesystem.FsStateBackendFactory",
+        classes + "runtime.state.memory.MemoryStateBackendFactory"}},
+      {"rocksdb",
+       {"rocksdb", "RocksDB", "ROCKSDB",
+        classes + "state.rocksdb.EmbeddedRocksDBStateBackendFactory",
+        classes + "contrib.streaming.state.EmbeddedRocksDBStateBackendFactory",
+        classes + "contrib.streaming.state.RocksDBStateBackendFactory"}}};
+  for (const auto& [backend, texts] : names) {
+    for (const std::string& text : texts) {
+      for (const char* key : {"state.backend", "state.backend.type"}) {
+        const auto options = Read({{key, text}});
+        ASSERT_TRUE(options.ok()) << Message(options.status());
+        EXPECT_EQ(options->state_backend, backend) << text;
+      }
+    }
+  }
+  for (const char* text : {"forst", "", "com.example.MyBackendFactory", "rocks"}) {
+    const auto refused = Read({{"state.backend.type", text}});
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_EQ(Message(refused.status()), fmt::format("state.backend.type is \"{}\"; it must be "
+                                                     "hashmap or rocksdb",
+                                                     text));
+  }
+}
+
+// flink-surface §4.2 no. 35; and as in Flink, whoever says "jobmanager" gets it with a directory,
+// too, which has the metadata then.
+TEST(JobOptionsTest, ADirectoryImpliesFilesUnlessTheStorageIsTheJobManager) {
+  const std::string storage = "execution.checkpointing.storage";
+  const auto implied = Read({{"execution.checkpointing.dir", "/chk"}});
+  EXPECT_FALSE(implied->state_in_metadata);
+  EXPECT_EQ(implied->checkpoint_directory, "/chk");
+  for (const char* name : {"filesystem", "FileSystem"}) {
+    EXPECT_FALSE(Read({{storage, name}})->state_in_metadata) << name;
+  }
+  for (const char* name : {"jobmanager", "JobManager"}) {
+    const auto options =
+        Read({{"state.checkpoint-storage", name}, {"execution.checkpointing.dir", "/chk"}});
+    ASSERT_TRUE(options.ok()) << Message(options.status());
+    EXPECT_TRUE(options->state_in_metadata) << name;
+    EXPECT_EQ(options->checkpoint_directory, "/chk");
+  }
+  const auto refused = Read({{storage, "bogus"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(Message(refused.status()),
+            "execution.checkpointing.storage is \"bogus\"; it must be filesystem or jobmanager");
+}
+
+// flink-surface §4.2 no. 33 and 34: what is checked at submission and what counts in a task.
+TEST(JobOptionsTest, AtMostAMegabyteStandsInTheMetadataAndFiveWithTheStorageJobManager) {
+  const std::string key = "execution.checkpointing.data-inline-threshold";
+  EXPECT_TRUE(Read({{key, "1 mb"}}).ok());
+  for (const char* size : {"2 mb", "1048577"}) {
+    const auto refused = Read({{key, size}});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(Message(refused.status()), HasSubstr(key + " is "));
+    EXPECT_THAT(Message(refused.status()), HasSubstr("it must be at most 1 mb"));
+  }
+  EXPECT_EQ(InlineThresholdFrom(Configuration()).value(), 20u << 10);
+  Configuration in_job_manager;
+  in_job_manager.Set("execution.checkpointing.storage", "jobmanager");
+  EXPECT_EQ(InlineThresholdFrom(in_job_manager).value(), 5u << 20);
+}
+
+// flink-surface §4.1 no. 20.
+TEST(JobOptionsTest, TheFirstCheckpointComesAtRandomBetweenTheShortestPauseAndTheInterval) {
+  std::mt19937_64 random(20);
+  std::set<int64_t> drawn;
+  for (int i = 0; i < 1000; ++i) drawn.insert(DrawInitialDelay(1010, 1000, random));
+  EXPECT_EQ(drawn.size(), 11u);
+  EXPECT_EQ(*drawn.begin(), 1000);
+  EXPECT_EQ(*drawn.rbegin(), 1010);
+  EXPECT_EQ(DrawInitialDelay(1000, 5000, random), 1000) << "a longer pause is kept afterwards";
 }
 
 // flink-surface §4.1 no. 21.
