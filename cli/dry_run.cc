@@ -114,8 +114,10 @@ Status DryRun(const CommandContext& context, const PackagedProgram& program,
   if (context.line.Has("json")) {
     context.out << plan->dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {
-    context.out << "Restoring \"" << program.job_graph.name << "\" from "
-                << plan->value("snapshot", "") << ":\n";
+    std::string snapshot = plan->value("snapshot", "");
+    // "of the running job ..." in sentences about its checkpoint.
+    if (context.line.Has("against") && snapshot.starts_with("of ")) snapshot.erase(0, 3);
+    context.out << "Restoring \"" << program.job_graph.name << "\" from " << snapshot << ":\n";
     PrintTable(*plan, context.out);
     for (const Json& problem : problems) context.out << "* " << problem.get<std::string>() << "\n";
     if (problems.empty()) context.out << "The program would be restored.\n";

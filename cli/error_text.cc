@@ -98,7 +98,9 @@ std::string CauseText(std::string_view stack_trace) {
 }
 
 std::string_view Advice(std::string_view error) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kAdvice = {{
+      // Says itself what to do, and may stand behind what comes below.
+      {"Could not find a file system implementation", ""},
       {"Could not find Flink job", "\"flink list -a\" shows the jobs of this cluster."},
       {"Job could not be found", "\"flink list -a\" shows the jobs of this cluster."},
       {"savepoint-dir] is not set", "Name a directory on the command line."},

@@ -54,7 +54,9 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
     text += " " + std::string(advice);
   }
   err << text << std::endl;
-  if (verbose) err << Details(status) << std::endl;
+  const std::string details = Details(status);
+  // There is not always more to say.
+  if (verbose && text.find(OneLine(details)) == std::string::npos) err << details << std::endl;
   return kFailed;
 }
 

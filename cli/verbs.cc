@@ -314,6 +314,15 @@ std::vector<OptionSpec> AcceptedOptions(const VerbDescription& verb) {
   if (verb.talks_to_cluster) {
     options.insert(options.end(), GenericOptions().begin(), GenericOptions().end());
     options.insert(options.end(), DefaultModeOptions().begin() + 1, DefaultModeOptions().end());
+  } else if (verb.name.starts_with("savepoint ")) {
+    // They ask no cluster, and may be told which one they do not ask.
+    for (OptionSpec option : DefaultModeOptions()) {
+      const bool there = std::any_of(options.begin(), options.end(), [&](const OptionSpec& known) {
+        return known.short_name == option.short_name;
+      });
+      option.hidden = true;
+      if (!there) options.push_back(option);
+    }
   }
   options.push_back({"h", "help", "", "", false, true});
   options.push_back({"v", "verbose", "", "", false, true});

@@ -89,6 +89,11 @@ bool HoldsSnapshot(const std::string& path) {
 StatusOr<LoadedSnapshot> LoadDoomed(const std::string& pointer) {
   StatusOr<LoadedSnapshot> loaded = LoadSnapshot(pointer);
   if (loaded.ok() || absl::IsNotFound(loaded.status())) return loaded;
+  const StatusOr<std::string> named = io::ParsePath(pointer);
+  if (named.ok() && !io::IsDirectory(*named) && io::BaseName(*named) != kMetadataFileName) {
+    return InvalidArgument("'{}' is not a savepoint: name its directory, or the file {} in it",
+                           pointer, kMetadataFileName);
+  }
   return With(loaded.status(), "{} is left as it is, because its metadata cannot be read", pointer);
 }
 

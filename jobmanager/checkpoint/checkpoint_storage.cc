@@ -335,9 +335,8 @@ StatusOr<std::string> CheckpointStorage::CreateLocation(CheckpointId checkpoint,
     RETURN_IF_ERROR(io::CreateNewDirectory(location));
     return location;
   }
-  const Status parsed = io::ParsePath(target_dir).status();
-  if (!parsed.ok()) return NoSavepointDirectory(target_dir, parsed);
-  const std::string target = io::ParsePath(target_dir).value();
+  // Another directory would not help, so the error stands alone.
+  ASSIGN_OR_RETURN(const std::string target, io::ParsePath(target_dir));
   Status last = io::CreateDirectories(target);
   if (last.ok()) FsyncAbove(target);
   for (int i = 0; last.ok() && i < kMakeDirectoryAttempts; ++i) {

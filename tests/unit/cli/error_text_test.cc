@@ -64,6 +64,13 @@ TEST(FailedTest, ANamelessClusterNeedsNoIntroduction) {
   EXPECT_EQ(Message(Failed("Could not cancel.", Unavailable("no cluster"))), "no cluster");
 }
 
+TEST(AdviceTest, AMissingFileSystemNeedsNoOtherDirectory) {
+  EXPECT_EQ(Advice("Failed to create savepoint directory at s3://b: Could not find a file system "
+                   "implementation for scheme 's3'"),
+            "");
+  EXPECT_NE(Advice("Failed to create savepoint directory at /x: no space"), "");
+}
+
 struct Resolution {
   std::vector<std::string> tokens;
   std::string job;

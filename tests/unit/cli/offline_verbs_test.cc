@@ -60,6 +60,28 @@ class OfflineVerbsTest : public ::testing::Test {
   std::ostringstream out_, err_;
 };
 
+TEST_F(OfflineVerbsTest, VerbsThatAskNoClusterMayBeToldWhichOne) {
+  Write(Savepoint(1), 1000);
+  const std::vector<std::vector<std::string>> verbs = {{"savepoint", "list"},
+                                                       {"savepoint", "inspect", Savepoint(1)},
+                                                       {"savepoint", "verify", Savepoint(1)}};
+  for (std::vector<std::string> words : verbs) {
+    const size_t verb = 2;
+    words.insert(words.begin() + verb,
+                 {"-m", "localhost:1", "-z", "space", "-Dparallelism.default=2"});
+    EXPECT_EQ(Flink(words), 0) << words[1] << out_.str() << err_.str();
+    words.insert(words.begin() + verb, {"-yid", "application_1_0001"});
+    EXPECT_EQ(Flink(words), 1) << words[1];
+    EXPECT_THAT(err_.str(), HasSubstr("YARN is not there yet"));
+  }
+}
+
+TEST_F(OfflineVerbsTest, VerboseSaysNothingTwice) {
+  EXPECT_EQ(Flink({"savepoint", "inspect", "-v", In("nowhere")}), 1);
+  const std::string text = err_.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+}
+
 TEST_F(OfflineVerbsTest, ListShowsSavepointsOfAllJobsOrOfOne) {
   Write(Savepoint(1), 1000);
   Write(Savepoint(2), 2000, kOtherJob);

@@ -121,6 +121,19 @@ TEST_F(SnapshotFilesTest, ASnapshotOfAnotherNameLeavesTheOneBesideIt) {
   EXPECT_TRUE(io::Exists(In("work/_flink_cpp.json")));
 }
 
+TEST_F(SnapshotFilesTest, DisposeOfAnotherFileIsRefusedByItsName) {
+  Write(In("friday"), {"a"});
+  for (const char* name : {"friday/a", "plain"}) {
+    WriteTestFile(In(name));
+    EXPECT_EQ(Message(DisposeSnapshot("file://" + In(name))),
+              "'file://" + In(name) +
+                  "' is not a savepoint: name its directory, or the file _metadata in it");
+  }
+  EXPECT_TRUE(LoadSnapshot(In("friday")).ok());
+  ASSERT_TRUE(DisposeSnapshot(In("friday/_metadata")).ok());
+  EXPECT_FALSE(io::Exists(In("friday")));
+}
+
 // flink-surface §4.7 no. 93. That the metadata goes first is seen in the kill matrix.
 TEST_F(SnapshotFilesTest, DisposeTriesEverythingAndReturnsTheFirstError) {
   Write(In("friday"), {"a", "b", "c"});

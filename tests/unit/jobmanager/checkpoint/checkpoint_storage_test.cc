@@ -21,6 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
+using ::testing::StartsWith;
 
 constexpr char kJob[] = "0123456789abcdef0123456789abcdef";
 
@@ -85,6 +86,9 @@ TEST_F(CheckpointStorageTest, ASavepointGetsANewDirectoryNamedAfterItsJob) {
   ASSERT_TRUE(io::WriteFileDurably(In("file"), "x").ok());
   EXPECT_THAT(Message(storage.CreateLocation(1, In("file/sp")).status()),
               HasSubstr("Failed to create savepoint directory at " + In("file/sp")));
+  // As recorded (79, 80): no directory at all, so no advice about directories.
+  EXPECT_THAT(Message(storage.CreateLocation(1, "s3://bucket/sp").status()),
+              StartsWith("Could not find a file system implementation for scheme 's3'"));
 }
 
 // flink-surface §4.2 no. 26, 27 and 30
