@@ -4,12 +4,26 @@
 /// interval.
 
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
 #include "flink/internal/stream_graph_builder.h"
 
 namespace flink {
+
+enum class CheckpointingMode {
+  kExactlyOnce,  ///< State and output reflect every record exactly once. The default.
+  kAtLeastOnce,  ///< Checkpoints do not wait for slower inputs; after a failure records may count
+                 ///< twice.
+};
+
+/// What becomes of the latest checkpoints at the end of the job. A job that finishes deletes them.
+enum class ExternalizedCheckpointCleanup {
+  kRetainOnCancellation,  ///< They stay when the job fails or is cancelled.
+  kDeleteOnCancellation,  ///< They stay when the job fails.
+  kNoExternalizedCheckpoints,
+};
 
 /// From StreamExecutionEnvironment::GetCheckpointConfig(); valid as long as the environment. Each
 /// function sets keys of the job's configuration (named below), which win over those of `flink run
@@ -67,6 +81,58 @@ class CheckpointConfig {
     Set("execution.checkpointing.periodic-savepoints.num-retained", std::to_string(max));
   }
 
+  // Flink's settings of checkpoints; the keys say the same in the configuration. Those that take a
+  // number or duration throw std::invalid_argument when it is below what is named.
+
+  /// execution.checkpointing.mode
+  void SetCheckpointingMode(CheckpointingMode mode) {
+    Set("execution.checkpointing.mode",
+        mode == CheckpointingMode::kExactlyOnce ? "EXACTLY_ONCE" : "AT_LEAST_ONCE");
+  }
+  /// execution.checkpointing.min-pause, from 0: between the end of a checkpoint and the next one.
+  void SetMinPauseBetweenCheckpoints(std::chrono::milliseconds pause) {
+    SetDuration("execution.checkpointing.min-pause", pause, 0);
+  }
+  void SetMinPauseBetweenCheckpoints(int64_t pause_ms) {
+    SetMinPauseBetweenCheckpoints(std::chrono::milliseconds(pause_ms));
+  }
+  /// execution.checkpointing.timeout, from 10 ms: a checkpoint that takes longer is given up.
+  void SetCheckpointTimeout(std::chrono::milliseconds timeout) {
+    SetDuration("execution.checkpointing.timeout", timeout, 10);
+  }
+  void SetCheckpointTimeout(int64_t timeout_ms) {
+    SetCheckpointTimeout(std::chrono::milliseconds(timeout_ms));
+  }
+  /// execution.checkpointing.max-concurrent-checkpoints, from 1.
+  void SetMaxConcurrentCheckpoints(int max) {
+    SetNumber("execution.checkpointing.max-concurrent-checkpoints", max, 1);
+  }
+  /// execution.checkpointing.tolerable-failed-checkpoints, from 0: failures in a row that the job
+  /// survives.
+  void SetTolerableCheckpointFailureNumber(int number) {
+    SetNumber("execution.checkpointing.tolerable-failed-checkpoints", number, 0);
+  }
+  /// execution.checkpointing.externalized-checkpoint-retention; where they lie is said by
+  /// execution.checkpointing.dir.
+  void SetExternalizedCheckpointCleanup(ExternalizedCheckpointCleanup cleanup) {
+    switch (cleanup) {
+      case ExternalizedCheckpointCleanup::kRetainOnCancellation:
+        return Set(kRetention, "RETAIN_ON_CANCELLATION");
+      case ExternalizedCheckpointCleanup::kDeleteOnCancellation:
+        return Set(kRetention, "DELETE_ON_CANCELLATION");
+      case ExternalizedCheckpointCleanup::kNoExternalizedCheckpoints:
+        return Set(kRetention, "NO_EXTERNALIZED_CHECKPOINTS");
+    }
+  }
+  /// The older name of SetExternalizedCheckpointCleanup.
+  void EnableExternalizedCheckpoints(ExternalizedCheckpointCleanup cleanup) {
+    SetExternalizedCheckpointCleanup(cleanup);
+  }
+  /// execution.checkpointing.unaligned.enabled
+  void EnableUnalignedCheckpoints(bool enabled = true) {
+    Set("execution.checkpointing.unaligned.enabled", enabled ? "true" : "false");
+  }
+
  private:
   static constexpr const char* kRetention =
       "execution.checkpointing.externalized-checkpoint-retention";
@@ -74,6 +140,21 @@ class CheckpointConfig {
 
   void Set(const std::string& key, const std::string& value) {
     graph_->graph.configuration[key] = value;
+  }
+
+  void SetNumber(const std::string& key, int value, int least) {
+    if (value < least) {
+      throw std::invalid_argument(key + " is at least " + std::to_string(least) + ", not " +
+                                  std::to_string(value));
+    }
+    Set(key, std::to_string(value));
+  }
+  void SetDuration(const std::string& key, std::chrono::milliseconds value, int64_t least_ms) {
+    if (value.count() < least_ms) {
+      throw std::invalid_argument(key + " is at least " + std::to_string(least_ms) + " ms, not " +
+                                  std::to_string(value.count()) + " ms");
+    }
+    Set(key, std::to_string(value.count()) + " ms");
   }
 
   internal::GraphPtr graph_;

@@ -16,12 +16,6 @@
 
 namespace flink {
 
-enum class CheckpointingMode {
-  kExactlyOnce,  ///< State and output reflect every record exactly once. The default.
-  kAtLeastOnce,  ///< Checkpoints do not wait for slower inputs; after a failure records may count
-                 ///< twice.
-};
-
 /// Settings made here win over the cluster's configuration and the options of `flink run`; what is
 /// not set here is decided there. So a program usually sets only what its logic depends on.
 class StreamExecutionEnvironment {

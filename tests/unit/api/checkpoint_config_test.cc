@@ -69,6 +69,39 @@ TEST(CheckpointConfigTest, TheEnvironmentsShortCutsAndTheConfigAreTheSame) {
   EXPECT_EQ(ConfigurationOf(by_environment), ConfigurationOf(by_config));
 }
 
+// As the pages about checkpoints have it.
+TEST(CheckpointConfigTest, TheSettingsOfCheckpointsAreKeysOfTheConfiguration) {
+  StreamExecutionEnvironment env;
+  env.EnableCheckpointing(60000);
+  env.GetCheckpointConfig().SetCheckpointingMode(CheckpointingMode::kAtLeastOnce);
+  env.GetCheckpointConfig().SetMinPauseBetweenCheckpoints(30000);
+  env.GetCheckpointConfig().SetCheckpointTimeout(120000);
+  env.GetCheckpointConfig().SetMaxConcurrentCheckpoints(2);
+  env.GetCheckpointConfig().SetTolerableCheckpointFailureNumber(3);
+  env.GetCheckpointConfig().SetExternalizedCheckpointCleanup(
+      ExternalizedCheckpointCleanup::kRetainOnCancellation);
+  env.GetCheckpointConfig().EnableUnalignedCheckpoints();
+  const std::string c = "execution.checkpointing.";
+  EXPECT_EQ(ConfigurationOf(env),
+            (Settings{{c + "interval", "60000 ms"},
+                      {c + "mode", "AT_LEAST_ONCE"},
+                      {c + "min-pause", "30000 ms"},
+                      {c + "timeout", "120000 ms"},
+                      {c + "max-concurrent-checkpoints", "2"},
+                      {c + "tolerable-failed-checkpoints", "3"},
+                      {c + "externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION"},
+                      {c + "unaligned.enabled", "true"}}));
+  env.GetCheckpointConfig().SetCheckpointingMode(CheckpointingMode::kExactlyOnce);
+  EXPECT_EQ(ConfigurationOf(env).at(c + "mode"), "EXACTLY_ONCE");
+  const std::pair<ExternalizedCheckpointCleanup, const char*> cleanups[] = {
+      {ExternalizedCheckpointCleanup::kDeleteOnCancellation, "DELETE_ON_CANCELLATION"},
+      {ExternalizedCheckpointCleanup::kNoExternalizedCheckpoints, "NO_EXTERNALIZED_CHECKPOINTS"}};
+  for (const auto& [cleanup, text] : cleanups) {
+    env.GetCheckpointConfig().EnableExternalizedCheckpoints(cleanup);
+    EXPECT_EQ(ConfigurationOf(env).at(c + "externalized-checkpoint-retention"), text);
+  }
+}
+
 TEST(CheckpointConfigTest, WrongArgumentsAreRefused) {
   StreamExecutionEnvironment env;
   EXPECT_THROW(env.EnablePersistentCheckpoints(""), std::invalid_argument);
@@ -76,6 +109,11 @@ TEST(CheckpointConfigTest, WrongArgumentsAreRefused) {
                std::invalid_argument);
   EXPECT_THROW(env.EnablePeriodicSavepoints(std::chrono::seconds(1), ""), std::invalid_argument);
   EXPECT_THROW(env.SetMaximumNumberOfRetainedPeriodicSavepoints(0), std::invalid_argument);
+  CheckpointConfig config = env.GetCheckpointConfig();
+  EXPECT_THROW(config.SetMinPauseBetweenCheckpoints(-1), std::invalid_argument);
+  EXPECT_THROW(config.SetCheckpointTimeout(9), std::invalid_argument);
+  EXPECT_THROW(config.SetMaxConcurrentCheckpoints(0), std::invalid_argument);
+  EXPECT_THROW(config.SetTolerableCheckpointFailureNumber(-1), std::invalid_argument);
   EXPECT_TRUE(ConfigurationOf(env).empty());
 }
 
