@@ -96,6 +96,24 @@ TEST(CheckpointFailuresTest, ACheckpointExpiresAfterTheTimeout) {
   EXPECT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
 }
 
+// flink-test-cases 105, testCheckpointTimeoutIsolated.
+TEST(CheckpointFailuresTest, AnExpiredCheckpointIsDiscardedWithWhatComesLate) {
+  H h(Tolerating(1));
+  h.Run();
+  h.Manual(1);
+  h.Trigger(1);
+  h.Ack(1, {H::Source(), 0});
+  h.Advance(600'000);
+  EXPECT_EQ(h.Get<checkpoint::AbortCheckpoint>().size(), 1u);
+  ASSERT_EQ(h.Get<checkpoint::DiscardPending>().size(), 1u);
+  EXPECT_EQ(h.Get<checkpoint::DiscardPending>()[0].location, "/dir-1");
+  h.Ack(1, {H::Source(), 1}, {"late"});
+  ASSERT_EQ(h.Get<checkpoint::DiscardSnapshot>().size(), 1u);
+  EXPECT_EQ(h.Get<checkpoint::DiscardSnapshot>()[0].files, std::vector<std::string>{"late"});
+  EXPECT_TRUE(h.Retained().empty());
+  EXPECT_EQ(h.coordinator.num_pending(), 0u);
+}
+
 // flink-surface §4.3 no. 52, 55
 TEST(CheckpointFailuresTest, AnExpiredSavepointDoesNotFailTheJob) {
   H h;
@@ -131,6 +149,10 @@ TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
   ASSERT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
   EXPECT_EQ(h.Get<checkpoint::FailJob>()[0].message,
             "disk full. Failure reason: Checkpoint was declined.");
+  // flink-test-cases 120, jobFailsIfInFlightSynchronousSavepointIsDiscarded: once.
+  h.Send(checkpoint::SubtaskDeclined{1, {H::Sink(), 0}, Reason::kCheckpointDeclined, "too"});
+  h.Send(checkpoint::JobLeftRunning{});
+  EXPECT_EQ(h.All<checkpoint::FailJob>().size(), 1u);
 }
 
 // SavepointITCase 18.
@@ -206,6 +228,10 @@ TEST(CheckpointFailuresTest, AFailedPersistDiscardsTheDirectoryAndNotifiesNobody
   EXPECT_TRUE(h.All<checkpoint::NotifyComplete>().empty());
   EXPECT_TRUE(h.All<checkpoint::FailJob>().empty());
   EXPECT_FALSE(h.coordinator.AwaitsIo());
+  // flink-test-cases 122, testExceptionInStoringCompletedCheckpointIsReportedToFailureManager.
+  EXPECT_EQ(h.coordinator.statistics().Find(1)->failure_message,
+            "rename. Failure reason: Failure to finalize checkpoint.");
+  EXPECT_EQ(h.coordinator.statistics().counts().failed, 1);
 }
 
 // flink-surface §4.1 no. 23

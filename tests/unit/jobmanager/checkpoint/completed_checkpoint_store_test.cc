@@ -16,6 +16,8 @@ CompletedCheckpoint Make(CheckpointId id, SnapshotKind kind = SnapshotKind::kChe
   return checkpoint;
 }
 
+// flink-surface §4.3 no. 49 is about JobManagers that take over from another; there is one only,
+// and nothing is read back.
 TEST(CompletedCheckpointStoreTest, TheOldestIsSubsumedOnOverflow) {
   CompletedCheckpointStore store(2);
   EXPECT_EQ(store.Latest(), nullptr);

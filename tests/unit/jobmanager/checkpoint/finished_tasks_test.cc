@@ -116,6 +116,21 @@ TEST_F(FinishedTasksTest, NobodyFinishesWhileAnotherSnapshotWaitsForIt) {
   EXPECT_THAT(Finished(), ElementsAre(kSource0));
 }
 
+// flink-test-cases 115, testTasksFinishDuringTriggering: a source reaches its end after the plan
+// was made. Flink aborts; here it waits for this very checkpoint, and is still there.
+TEST_F(FinishedTasksTest, ASourceThatEndsWhileACheckpointIsTriggeredTakesPartInIt) {
+  h.Run();
+  h.Manual(1);
+  h.Locate(1);
+  h.Send(checkpoint::SomeSubtasksEndOfData{});
+  h.AckCoordinator(1);
+  ASSERT_THAT(h.Get<checkpoint::TriggerSources>(), SizeIs(1));
+  for (const SubtaskRef& subtask : H::Subtasks()) Ack(1, subtask, subtask == kSource0);
+  h.Persist(1);
+  EXPECT_TRUE(h.Get<checkpoint::CompleteRequest>()[0].ok);
+  EXPECT_THAT(Finished(), ElementsAre(kSource0));
+}
+
 TEST_F(FinishedTasksTest, ASavepointFinishesNobodyBecauseItCommitsNothing) {
   h.Run();
   h.Savepoint(1);

@@ -194,6 +194,7 @@ TEST_F(DispatcherTest, WorkDirectoriesOfDeadJobManagersGo) {
   ASSERT_TRUE(io::RemoveAll(alive).ok());
 }
 
+// flink-surface §4.5 no. 78.
 TEST_F(DispatcherTest, FinishedJobCannotBeCancelled) {
   main_.Post([this] { cluster_->finish_at_once = true; });
   Submit(TestGraph(1));
@@ -263,6 +264,7 @@ TEST_F(DispatcherTest, DamagedLibraryIsRefused) {
               HasSubstr("arrived damaged"));
 }
 
+// flink-surface §4.1 no. 7: a trigger is answered at once, also that of a savepoint that fails.
 TEST_F(DispatcherTest, ErrorsAreFlinks) {
   const std::string unknown = "/jobs/0123456789abcdef0123456789abcdef";
   EXPECT_THAT(Get(unknown, 404)["errors"][0].get<std::string>(),
@@ -290,7 +292,8 @@ TEST_F(DispatcherTest, ErrorsAreFlinks) {
               HasSubstr("There is no savepoint operation with triggerId="));
 }
 
-// flink-surface §4.1 no. 1, 2, 3, 7. The texts of no. 4 and 5 lie behind this refusal.
+// flink-surface §4.1 no. 1, 2. The texts of no. 4 and 5 lie behind this refusal. No. 6 does not
+// apply: there are streaming jobs only, and each has a coordinator.
 TEST_F(DispatcherTest, WithoutAnyDirectoryASavepointIsRefusedAtOnce) {
   pb::graph::v1::JobGraph graph = TestGraph(1);
   (*graph.mutable_configuration())["state.savepoints.dir"] = "";
@@ -314,6 +317,29 @@ TEST_F(DispatcherTest, SameTriggerIdStartsOneSavepoint) {
   Post(JobPath() + "/savepoints", body, 202);
   Poll(JobPath() + "/savepoints/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
   EXPECT_EQ(Get(JobPath() + "/checkpoints")["counts"]["total"], 1);
+}
+
+// flink-surface §4.1 no. 22. INCREMENTAL is refused by Flink 1.20, too (recorded).
+TEST_F(DispatcherTest, AManualCheckpointIsFullWhenTheRequestOrTheJobSaysSo) {
+  pb::graph::v1::JobGraph graph = TestGraph(1);
+  (*graph.mutable_configuration())["execution.checkpointing.incremental"] = "true";
+  Submit(graph);
+  Await("RUNNING");
+  const auto was_full = [this](const char* type) {
+    const std::string body = Json{{"checkpointType", type}}.dump();
+    const std::string trigger = Post(JobPath() + "/checkpoints", body, 202)["request-id"];
+    Poll(JobPath() + "/checkpoints/" + trigger);
+    std::promise<bool> full;
+    main_.Post([&] { full.set_value(cluster_->last_target.full()); });
+    return full.get_future().get();
+  };
+  EXPECT_TRUE(was_full("CONFIGURED")) << "there is none before it";
+  EXPECT_FALSE(was_full("CONFIGURED"));
+  EXPECT_TRUE(was_full("FULL"));
+  EXPECT_FALSE(was_full("CONFIGURED"));
+  EXPECT_THAT(
+      Post(JobPath() + "/checkpoints", R"({"checkpointType":"INCREMENTAL"})", 500)["errors"].dump(),
+      HasSubstr("does not support triggering incremental checkpoint explicitly"));
 }
 
 // flink-surface §4.6 no. 79

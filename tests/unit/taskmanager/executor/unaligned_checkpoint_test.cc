@@ -396,7 +396,7 @@ TEST_F(UnalignedCheckpointTest, AtLeastOnceBlocksNoChannelAndLosesNothing) {
     counts_->slow = false;
     ExecutorCluster cluster(Job(1), 1);
     (*cluster.settings(0).mutable_configuration())["execution.checkpointing.mode"] =
-        exactly_once ? "EXACTLY_ONCE" : "AT_LEAST_ONCE";
+        exactly_once ? "Exactly_Once" : "at_least_once";  // In any case.
     cluster.StartAndRun();
     Trigger(cluster, 1, std::nullopt, {Sources()[0]});
     ASSERT_TRUE(Until([&] {

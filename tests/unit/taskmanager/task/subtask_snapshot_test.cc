@@ -67,6 +67,39 @@ TEST_F(SubtaskSnapshotTest, WhatAnAbandonedSnapshotWroteIsDeleted) {
   EXPECT_FALSE(SharedFileStays(/*abandon=*/true));
 }
 
+// flink-surface §4.2 no. 34.
+TEST_F(SubtaskSnapshotTest, WithTheStorageJobManagerAStateThatNeedsAFileFailsTheSnapshot) {
+  for (const bool in_metadata : {false, true}) {
+    const io::TempDirectory directory = io::TempDirectory::Create("snapshot").value();
+    ASSERT_TRUE(io::WriteFileDurably(directory.File("written"), "x").ok());
+    KeyedSnapshotResult result;
+    snapshot::KeyGroupsHandle handle;
+    handle.offsets = {0};
+    handle.stream = snapshot::FileHandle{directory.File("written"), (5 << 20) + 1};
+    result.handle = handle;
+    result.shared_files = result.written_shared_files = {directory.File("written")};
+    TaskEnvironment environment;
+    environment.state_in_metadata = in_metadata;
+    environment.inline_threshold_bytes = 5 << 20;
+    HeldBackend backend;
+    Status answer;
+    auto snapshot = std::make_shared<SubtaskSnapshot>(
+        environment, std::make_shared<TaskInbox>(), 1, pb::SnapshotTarget(),
+        [&](const StatusOr<pb::CheckpointAck>& ack) { answer = ack.status(); });
+    snapshot->AddOperator(OperatorId(), {});
+    snapshot->AddKeyedState(backend);
+    snapshot->Seal();
+    backend.done(result);
+    EXPECT_EQ(answer.ok(), !in_metadata);
+    EXPECT_EQ(io::Exists(directory.File("written")), !in_metadata);
+    if (!in_metadata) continue;
+    EXPECT_EQ(Message(answer),
+              "Size of the state is larger than the maximum permitted memory-backed state. "
+              "Size=5242881, maxSize=5242880. Consider using a different checkpoint storage: set "
+              "execution.checkpointing.storage to filesystem");
+  }
+}
+
 TEST(BatchMemory, CountsWhatLongRecordsHoldOutsideOfThemselves) {
   Batch<std::string> batch;
   batch.records.assign(100, std::string(10'000, 'x'));
