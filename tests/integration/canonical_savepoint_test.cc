@@ -11,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "common/snapshot/metadata.h"
 #include "tests/integration/state_types.h"
@@ -175,21 +176,25 @@ TEST_F(CanonicalSavepointTest, TheFormatIsCanonicalUnlessNativeIsAskedFor) {
   EXPECT_FALSE(is_canonical(Savepoint({"stop", "--type", "Native", "-p", Dir("e"), job})));
 }
 
-// SavepointFormatITCase: testTriggerSavepointAndResumeWithFileBasedCheckpointsAndRelocateBasePath
+// SavepointFormatITCase: testTriggerSavepointAndResumeWithFileBasedCheckpointsAndRelocateBasePath;
+// flink-surface §4.6 no. 80 (both formats are relocatable).
 TEST_F(CanonicalSavepointTest, AMovedSavepointOfEitherFormatIsClaimedAndDeletedOnceSubsumed) {
-  for (const std::string format : {"canonical", "native"}) {
-    const std::string job =
-        Start(Settings(2, "rocksdb") +
-              Words{StateTypesJob(), "--case", "write", "--keys", "60", "--rate", "20000"});
+  // The other pairs are ClaimTest's. Both backends are one engine here.
+  for (const auto& [format, backend, incremental] :
+       {std::tuple<std::string, std::string, std::string>{"canonical", "hashmap", "false"},
+        {"native", "rocksdb", "true"}}) {
+    const Words settings =
+        Settings(2, backend) + Words{"-Dexecution.checkpointing.incremental=" + incremental};
+    const std::string job = Start(
+        settings + Words{StateTypesJob(), "--case", "write", "--keys", "60", "--rate", "20000"});
     ASSERT_TRUE(WaitFor([&] { return RecordsWritten(job) > 180; }));
     const std::string path = Savepoint({"stop", "--type", format, "-p", Dir(format), job});
     const std::string moved = Dir("moved-" + format);
     fs::rename(path, moved);
     const std::string output = Dir("out-" + format);
     const std::string reader =
-        ReadBack(Settings(2, "rocksdb") + Words{"-s", moved, "-claimMode", "CLAIM", StateTypesJob(),
-                                                "--case", "read", "--keys", "60", "--rate", "20000",
-                                                "--output", output},
+        ReadBack(settings + Words{"-s", moved, "-claimMode", "CLAIM", StateTypesJob(), "--case",
+                                  "read", "--keys", "60", "--rate", "20000", "--output", output},
                  output, ExpectedLines(60));
     EXPECT_TRUE(WaitFor([&] { return !fs::exists(moved); })) << format << cluster_->Logs();
     Cancel(reader);
@@ -309,6 +314,8 @@ TEST_F(WordCountSteps, AConfiguredMaxParallelismGoesInAndOutOfCanonicalSavepoint
   RunToTheEnd(Settings(4, "rocksdb") + maximum + Words{"-s", savepoint});
 }
 
+// flink-surface §4.6 no. 80: the backend changes through canonical savepoints, the parallelism
+// through both.
 TEST_F(WordCountSteps, NativeCanonicalNativeAndOtherBackendsAndParallelismsChangeNothing) {
   std::string savepoint = RunAndStop(Settings(3, "rocksdb"), "native");
   savepoint = RunAndStop(Settings(1, "rocksdb") + Words{"-s", savepoint}, "canonical");

@@ -151,6 +151,13 @@ TEST_F(ClaimTest, LegacyWarnsAndNeverDeletes) {
                                  "or NO_CLAIM mode instead.\n"));
   EXPECT_TRUE(fs::exists(path + "/_metadata"));
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+  // SavepointITCase, testTriggerSavepointAndResumeWithClaim: gone with the job, also when no
+  // checkpoint followed it.
+  const std::string job = Started(path, "CLAIM", Checkpoints("1 h"));
+  EXPECT_TRUE(fs::exists(path + "/_metadata"));
+  EXPECT_EQ(CompletedCheckpoints(job), 0);
+  Cancel(job);
+  EXPECT_TRUE(WaitFor([&] { return !fs::exists(path); })) << FilesBelow(path);
 }
 
 // ResumeCheckpointManuallyITCase: run, retained checkpoint, restore, checkpoint, restore.
@@ -185,6 +192,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Resume{"IncrementalNoClaim", "NO_CLAIM", kIncremental, kIncremental,
                              kIncremental},
                       Resume{"IncrementalClaim", "CLAIM", kIncremental, kIncremental, kIncremental},
+                      // From three subtasks to one (RescaleCheckpointManuallyITCase, 36).
+                      Resume{"IncrementalLegacyIn", "LEGACY", kIncremental + Words{"-p", "3"},
+                             kIncremental, kIncremental},
+                      Resume{"FullClaim", "CLAIM", kFull, kFull, kFull},
                       Resume{"FullLegacy", "LEGACY", kFull, kFull, kFull},
                       Resume{"HeapNoClaim", "NO_CLAIM", {}, {}, {}},
                       Resume{"SwitchedNoClaim", "NO_CLAIM", kFull, kIncremental, kFull},

@@ -249,6 +249,8 @@ TEST_F(DryRunTest, AProgramIsMatchedWithARunningJob) {
     EXPECT_EQ(Verdicts(plan)["sum"], "matched");
     ExpectRefusedByDryRun(DryRun({"--against", job}, {"--uid", "other"}),
                           "The operator is \"Keyed Aggregation\" with the uid \"sum\"");
+    EXPECT_THAT(DryRun({"--against", job}).out,
+                HasSubstr("\" from the running job " + job + ":\n"));
     EXPECT_EQ(DryRun({"--against", job, "-n"}, {"--uid", "other"}).exit_code, 0);
   }
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");

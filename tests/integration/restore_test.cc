@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "tests/integration/lifecycle_fixture.h"
+#include "tests/integration/word_count_output.h"
 
 namespace flink::testing {
 namespace {
@@ -39,6 +41,48 @@ TEST_F(RestoreTest, AChangedProgramIsRefusedByNameAndGoesWithAllowNonRestoredSta
   ASSERT_TRUE(allowed.ok()) << Message(allowed.status());
   EXPECT_EQ(Restored(*allowed)["external_path"], "file:" + path);
   EXPECT_TRUE(cluster_->WaitForJobState(*allowed, "FINISHED")) << cluster_->Logs();
+}
+
+// SavepointITCase, testCanRestoreWithModifiedStatelessOperators (19); chains broken, longer and
+// shorter (48, 51, 52, 54).
+TEST_F(RestoreTest, StatelessStepsMayComeAndGoAndNothingIsCountedTwice) {
+  constexpr int kNumbers = 20'000;
+  const auto program = [](const Words& arguments) {
+    return Words{FLINK_TEST_JOBS "/RestoreJob.so",
+                 "--output",
+                 Dir("out"),
+                 "--name",
+                 TestName(),
+                 "--count",
+                 std::to_string(kNumbers)} +
+           arguments;
+  };
+  const auto stop = [](const std::string& job) {
+    EXPECT_TRUE(WaitFor([&] { return RecordsRead(job) > 200; })) << cluster_->Logs();
+    const CommandResult stopped = cluster_->Flink({"stop", job});
+    EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
+    return SavepointPathIn(stopped.out);
+  };
+  const auto first = cluster_->RunDetached(Settings() + program({"--rate", "4000"}));
+  ASSERT_TRUE(first.ok()) << Message(first.status());
+  const auto second = cluster_->RunDetached(Settings() + Words{"-s", stop(*first)} +
+                                            program({"--rate", "4000", "--extra", "--no-uids"}));
+  ASSERT_TRUE(second.ok()) << Message(second.status());
+  const CommandResult last =
+      cluster_->Flink(Words{"run", "-s", stop(*second)} + Settings() + program({"--no-uids"}));
+  ASSERT_EQ(last.exit_code, 0) << last.err << cluster_->Logs();
+  std::set<std::string> lines;
+  for (const std::string& line : CommittedLines(Dir("out"))) {
+    EXPECT_TRUE(lines.insert(line).second) << line;
+  }
+  std::set<std::string> expected;
+  for (int key = 0; key < 10; ++key) {
+    for (int n = 1; n <= kNumbers / 10; ++n) {
+      expected.insert(fmt::format("{},{},{}", key, n, n - 1));
+    }
+  }
+  EXPECT_EQ(lines.size(), expected.size());
+  EXPECT_TRUE(lines == expected);
 }
 
 // flink-surface §4.6 no. 86, 87, 88

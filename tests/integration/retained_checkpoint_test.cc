@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/integration/lifecycle_fixture.h"
 
@@ -18,8 +19,18 @@ using ::testing::SizeIs;
 
 using RetainedCheckpointTest = LifecycleTest;
 
+// flink-surface §4.6 no. 85: an increment reports its own size and that of all state.
 TEST_F(RetainedCheckpointTest, CheckpointPrintsItsIdAndFullSaysSo) {
-  const std::string job = RunningJob(Checkpoints("1 h"), 2000);
+  const std::string job =
+      RunningJob(Checkpoints("1 h") + Words{"-Dstate.backend.type=rocksdb",
+                                            "-Dexecution.checkpointing.incremental=true",
+                                            "-Dexecution.checkpointing.data-inline-threshold=0"},
+                 2000);
+  // What was written for the latest one, and what it holds.
+  const auto sizes = [&] {
+    const auto latest = (*cluster_->Get("/jobs/" + job + "/checkpoints"))["latest"]["completed"];
+    return std::pair<int64_t, int64_t>(latest["checkpointed_size"], latest["state_size"]);
+  };
   const CommandResult first = cluster_->Flink({"checkpoint", job});
   EXPECT_EQ(first.exit_code, 0) << first.err << cluster_->Logs();
   const std::string begin = "Triggering checkpoint for job JOB.\nWaiting for response...\n";
@@ -32,10 +43,16 @@ TEST_F(RetainedCheckpointTest, CheckpointPrintsItsIdAndFullSaysSo) {
   EXPECT_THAT(cluster_->Logs(), ContainsRegex("Completed checkpoint 1 for job " + job +
                                               " \\([0-9]+ bytes, checkpointDuration=[0-9]+ ms, "
                                               "finalizationTime=[0-9]+ ms\\)\\."));
+  EXPECT_GT(sizes().first, 0);
+  EXPECT_EQ(sizes().first, sizes().second);
+  EXPECT_EQ(cluster_->Flink({"checkpoint", job}).exit_code, 0) << cluster_->Logs();
+  EXPECT_GT(sizes().first, 0);
+  EXPECT_LT(sizes().first, sizes().second);
   const CommandResult full = cluster_->Flink({"checkpoint", "--full", job});
   EXPECT_EQ(full.exit_code, 0) << full.err << cluster_->Logs();
-  EXPECT_EQ(full.out, Recorded(begin + "Checkpoint(FULL) 2" + end, job));
-  EXPECT_TRUE(fs::exists(Dir("chk/") + job + "/chk-2/_metadata"));
+  EXPECT_EQ(full.out, Recorded(begin + "Checkpoint(FULL) 3" + end, job));
+  EXPECT_EQ(sizes().first, sizes().second);
+  EXPECT_TRUE(fs::exists(Dir("chk/") + job + "/chk-3/_metadata"));
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");
 }
 
@@ -76,6 +93,7 @@ TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
   const std::string directory = Dir("chk/") + job;
   const Words kept = Entries(directory, "chk-");
   ASSERT_THAT(kept, SizeIs(1));
+  std::ofstream(directory + "/notes") << "of somebody else";
   const auto claiming =
       cluster_->RunDetached(Words{"-s", directory + "/" + kept[0], "-claimMode", "CLAIM"} +
                             Settings() + Checkpoints("100 ms") + Counting("out", 20'000));
@@ -83,10 +101,12 @@ TEST_F(RetainedCheckpointTest, AClaimedCheckpointGoesAwayWithTheNextOnes) {
   EXPECT_TRUE(WaitFor([&] { return Entries(directory, "chk-").empty(); }));
   ASSERT_TRUE(cluster_->WaitForJobState(*claiming, "FINISHED")) << cluster_->Logs();
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
-  EXPECT_TRUE(WaitFor([&] { return FilesBelow(Dir("chk")).empty(); })) << FilesBelow(Dir("chk"));
+  EXPECT_TRUE(fs::is_directory(directory)) << "only the checkpoint was claimed";
+  EXPECT_TRUE(WaitFor([&] { return FilesBelow(Dir("chk")) == directory + "/notes\n"; }))
+      << FilesBelow(Dir("chk"));
 }
 
-// flink-surface §4.3 no. 36, 43, 45
+// flink-surface §4.3 no. 36, 43, 45, §4.5 no. 78
 TEST_F(RetainedCheckpointTest, CancelLeavesAsManyCheckpointsAsAreRetainedAndNoneWhenNoneIs) {
   for (const bool retain : {true, false}) {
     const std::string job = RunningJob(

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -49,7 +50,7 @@ TEST_F(SavepointTest, SavepointPrintsItsPathAndTheJobGoesOn) {
   EXPECT_TRUE(WaitFor([&] { return RecordsRead(job) > before; }));
 }
 
-// flink-surface §4.2 no. 30, §4.4 no. 58
+// flink-surface §4.2 no. 30, §4.4 no. 58, §4.6 no. 80 (relocatable)
 TEST_F(SavepointTest, AMovedSavepointRestoresByDirectoryAndFileWithAndWithoutScheme) {
   const std::string job = RunningJob({"-p", "2"});
   const std::string path = TakeSavepoint(job);
@@ -83,9 +84,47 @@ TEST_F(SavepointTest, TwoJobsRestoreOneSavepointAtOnce) {
   EXPECT_TRUE(fs::exists(path + "/_metadata"));
 }
 
+// flink-surface §4.2 no. 32. Only when asked for: without directory and storage ours go to a
+// directory of the JobManager's, so that a job is not limited to what fits into metadata.
+TEST_F(SavepointTest, WithTheStorageJobManagerAllStateIsInTheMetadata) {
+  const Words files = {"_flink_cpp.json", "_metadata"};
+  for (const char* backend : {"hashmap", "rocksdb"}) {
+    const std::string job = RunningJob(
+        Checkpoints("100 ms") + Words{"-Dexecution.checkpointing.storage=JobManager",
+                                      std::string("-Dstate.backend.type=") + backend, "-p", "2"},
+        2000);
+    for (const char* type : {"canonical", "native"}) {
+      const CommandResult taken = cluster_->Flink({"savepoint", "--type", type, job, Dir(backend)});
+      ASSERT_EQ(taken.exit_code, 0) << taken.err;
+      const std::string path = SavepointPathIn(taken.out).substr(5);
+      EXPECT_EQ(Entries(path), files) << backend << " " << type;
+    }
+    EXPECT_EQ((*cluster_->Get("/jobs/" + job + "/checkpoints/config"))["checkpoint_storage"],
+              "JobManagerCheckpointStorage");
+    const CommandResult stopped = cluster_->Flink({"stop", job});
+    ASSERT_EQ(stopped.exit_code, 0) << stopped.err;
+    RunToTheEnd({"-s", SavepointPathIn(stopped.out)}, std::string("restored-") + backend);
+    EXPECT_EQ(CheckCounts({Dir("out"), Dir(std::string("restored-") + backend)}, kCount), "");
+    fs::remove_all(Dir("out"));
+  }
+}
+
+// SavepointITCase, testTriggerSavepointAndResumeWithFileBasedCheckpoints (5): the directory holds
+// the metadata, one file for each subtask with state, and our side file; dispose removes it.
+// testTriggerSavepointWithoutCheckpointBaseLocations (13), testBaseLocationsNotInitialized (127): a
+// job without periodic checkpoints can take one. Flink creates no checkpoint directory then; ours
+// does, since it is probed when the job is submitted, but nothing is written into it.
 TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
-  const std::string job = RunningJob({});
+  const std::string job =
+      RunningJob({"-p", "3", "-Dexecution.checkpointing.data-inline-threshold=0"}, 2000);
   const std::string path = TakeSavepoint(job);
+  const Words files = Entries(path);
+  EXPECT_EQ(std::count(files.begin(), files.end(), "_metadata"), 1);
+  EXPECT_EQ(std::count(files.begin(), files.end(), "_flink_cpp.json"), 1);
+  // Of the source, the count and the sink.
+  EXPECT_EQ(files.size(), 2u + 3 * 3) << FilesBelow(path);
+  const std::string checkpoints = Dir("chk/") + job;
+  EXPECT_EQ(FilesBelow(checkpoints), checkpoints + "/_flink_cpp_lock\n");
   const std::string begin = "Disposing savepoint 'file:" + path + "'.\nWaiting for response...\n";
   const CommandResult first = cluster_->Flink({"savepoint", "-d", "file:" + path});
   EXPECT_EQ(first.exit_code, 0) << first.err;
@@ -96,6 +135,8 @@ TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
   ExpectRefused(second, "Failed to dispose the savepoint 'file:" + path + "'");
   EXPECT_THAT(second.err, HasSubstr("Cannot find checkpoint or savepoint file/directory"));
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");
+  Cancel(job);
+  EXPECT_TRUE(WaitFor([&] { return !fs::exists(checkpoints); })) << FilesBelow(checkpoints);
 }
 
 /// A job whose barriers are slow: records wait before a step that sleeps.

@@ -25,6 +25,7 @@ using ::testing::StartsWith;
 
 using StopAndCancelTest = LifecycleTest;
 
+// flink-surface §4.5 no. 78.
 TEST_F(StopAndCancelTest, CancelTwiceIsFineAndAFinishedJobCannotBeCancelled) {
   const std::string job = RunningJob(Checkpoints("100 ms"));
   for (int i = 0; i < 2; ++i) {
@@ -168,6 +169,32 @@ TEST_F(StopAndCancelTest, AStoppedWordCountCountsTheRestExactlyOnceAfterItsSavep
   EXPECT_THAT(DifferencesFromTruth(Dir("out")), IsEmpty());
 }
 
+// SavepointITCase, testStopWithSavepointFailsOverToSavepoint (4): a sink that throws when it hears
+// that the savepoint of the stop is complete. Flink-surface §4.5 no. 75.
+TEST_F(StopAndCancelTest, AStopWhoseOutputCannotBePublishedFailsAndNamesTheSavepointToGoOnFrom) {
+  const std::string job = RunningJob(Checkpoints("1 h"), 2000);
+  Words begun;
+  ASSERT_TRUE(WaitFor([&] { return !(begun = Entries(Dir("out"), ".part-" + job)).empty(); }));
+  ASSERT_THAT(begun, SizeIs(1));
+  const size_t suffix = std::string(".part-").size() + job.size();
+  const std::string end = ".inprogress";
+  ASSERT_TRUE(begun[0].ends_with(end)) << begun[0];
+  const std::string taken = Dir("out/") + "part-" + job.substr(0, 8) +
+                            begun[0].substr(suffix, begun[0].size() - suffix - end.size());
+  std::ofstream(taken) << "of somebody else\n";
+  const CommandResult stop = cluster_->Flink({"stop", job});
+  const std::string mark = "A savepoint has been created at: file:";
+  ExpectRefused(stop, mark + Dir("sp/savepoint-"));
+  EXPECT_THAT(stop.err, HasSubstr(", but the corresponding job " + job +
+                                  " failed during stopping. The savepoint is consistent"));
+  EXPECT_TRUE(cluster_->WaitForJobState(job, "FAILED")) << cluster_->Logs();
+  const size_t begin = stop.err.find(mark) + mark.size();
+  const std::string path = stop.err.substr(begin, stop.err.find(',', begin) - begin);
+  fs::remove(taken);
+  RunToTheEnd({"-s", path}, "out");
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
+}
+
 struct LifecycleOutput {
   std::map<std::string, int> records;  // By key.
   std::map<std::string, int> totals;   // That the timers told.
@@ -187,7 +214,7 @@ LifecycleOutput ReadLifecycleOutput(const std::string& directory) {
   return output;
 }
 
-// SavepointITCase 1 to 3, 14.
+// SavepointITCase 1 to 3, 14; flink-surface §4.5 no. 73.
 TEST_F(StopAndCancelTest, StopWithDrainEndsAllOperatorsAndStopWithoutItNone) {
   const Words program = {"-p", "2", DrainJob(), "--count", "30000", "--name", TestName()};
   for (const bool drain : {false, true}) {

@@ -72,7 +72,7 @@ class FaultTest : public ::testing::Test {
   std::string job_;
 };
 
-// flink-surface §4.4 no. 55
+// flink-surface §4.3 no. 55
 TEST_F(FaultTest, ASavepointWhoseMetadataCannotBeWrittenLeavesNothingAndTheJobRunsOn) {
   crash_->Arm("jobmanager", "io.temporary-written", "error 1 /savepoint- _metadata");
   const CommandResult result = Savepoint();
