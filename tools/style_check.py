@@ -112,6 +112,21 @@ def check_file(path, name):
                 yield number, f"{re.search(pattern, code).group(0)}: {instead}"
 
 
+def check_cited_tests(files):
+    """Documents name tests that exist: `Suite.Test`, or `Suite.Beginning…`."""
+    test = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)")
+    tests = set()
+    for path, name in files:
+        if name.startswith("tests/") and name.endswith(".cc"):
+            tests.update(f"{suite}.{case}" for suite, case in test.findall(path.read_text(encoding="utf-8")))
+    document = "docs/flink-scenarios.md"
+    for number, line in enumerate((ROOT / document).read_text(encoding="utf-8").splitlines(), 1):
+        for cited in re.findall(r"`(\w+\.\w+…?)`", line):
+            known = any(t.startswith(cited[:-1]) for t in tests) if cited.endswith("…") else cited in tests
+            if not known and not cited.endswith(".md"):
+                yield f"{document}:{number}: there is no test {cited}; name the one that checks it"
+
+
 def check_format(files):
     if shutil.which("clang-format") is None:
         print("style_check: clang-format is not installed; the layout is not checked")
@@ -128,6 +143,7 @@ def check_format(files):
 def main():
     files = list(tracked_files())
     problems = [f"{name}:{number}: {problem}" for path, name in files for number, problem in check_file(path, name)]
+    problems += list(check_cited_tests(files))
     if "--format" in sys.argv[1:]:
         problems += list(check_format(files))
     print("\n".join(problems) if problems else f"style_check: {len(files)} files, nothing to object")
