@@ -151,13 +151,24 @@ TEST_F(ClaimTest, LegacyWarnsAndNeverDeletes) {
                                  "or NO_CLAIM mode instead.\n"));
   EXPECT_TRUE(fs::exists(path + "/_metadata"));
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
-  // SavepointITCase, testTriggerSavepointAndResumeWithClaim: gone with the job, also when no
-  // checkpoint followed it.
+}
+
+// SavepointITCase, testTriggerSavepointAndResumeWithClaim: gone with the job, also when no
+// checkpoint followed it. Differs: Flink deletes it, too, when such a job is cancelled or fails,
+// and with it the only copy of the state.
+TEST_F(ClaimTest, AClaimedSavepointGoesWithAJobThatFinishesAndStaysWhenNothingReplacesIt) {
+  const std::string path = Savepoint();
   const std::string job = Started(path, "CLAIM", Checkpoints("1 h"));
-  EXPECT_TRUE(fs::exists(path + "/_metadata"));
   EXPECT_EQ(CompletedCheckpoints(job), 0);
   Cancel(job);
+  const std::string kept = "that job " + job + " (" + TestName() + ") had claimed stays";
+  EXPECT_TRUE(WaitFor([&] { return cluster_->Logs().find(kept) != std::string::npos; }));
+  const CommandResult run =
+      cluster_->Flink(Words{"run", "-s", path, "-claimMode", "CLAIM"} + Settings() +
+                      Checkpoints("1 h") + Counting("out", 20'000));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_TRUE(WaitFor([&] { return !fs::exists(path); })) << FilesBelow(path);
+  EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
 }
 
 // ResumeCheckpointManuallyITCase: run, retained checkpoint, restore, checkpoint, restore.
