@@ -17,7 +17,7 @@ namespace {
 constexpr std::chrono::milliseconds kMetricsInterval{1000};
 constexpr uint64_t kLeastKeyedMemory = 1 << 20;
 /// A job that uses all cores keeps more than four fifths of them while a savepoint is written.
-constexpr int kBackgroundNiceness = 9;
+constexpr int kBackgroundNiceness = 13;
 
 bool IsTerminal(const std::string& state) {
   return state == "FINISHED" || state == "CANCELED" || state == "FAILED";
