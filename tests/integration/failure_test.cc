@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "tests/integration/lifecycle_fixture.h"
 #include "tests/integration/word_count_output.h"
 #include "tests/testing/external_cluster.h"
 
@@ -18,8 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-const char* TestJob() { return FLINK_TEST_JOBS "/TestJob.so"; }
 
 class FailureTest : public ::testing::Test {
  protected:
@@ -43,24 +42,6 @@ class FailureTest : public ::testing::Test {
     if (!metrics.ok() || metrics->empty()) return -1;
     return std::atoi((*metrics)[0]["value"].get<std::string>().c_str());
   }
-  /// "key,n" for keys 0..99: all n from 1 to count/100, each once.
-  static std::string CheckCounts(const std::string& output, int count) {
-    std::map<std::string, std::set<int>> got;
-    size_t lines = 0;
-    for (const std::string& line : CommittedLines(output)) {
-      const size_t comma = line.find(',');
-      if (!got[line.substr(0, comma)].insert(std::atoi(line.c_str() + comma + 1)).second)
-        return "twice: " + line;
-      ++lines;
-    }
-    if (lines != static_cast<size_t>(count)) return std::to_string(lines) + " lines";
-    for (const auto& [key, numbers] : got) {
-      if (*numbers.rbegin() != count / 100)
-        return key + " reaches " + std::to_string(*numbers.rbegin());
-    }
-    return "";
-  }
-
   std::unique_ptr<ExternalCluster> cluster_;
 };
 
@@ -76,7 +57,7 @@ TEST_F(FailureTest, AJobThatSegfaultsInALoopDoesNotTouchItsNeighbour) {
   ASSERT_TRUE(good.ok()) << Message(good.status());
   ASSERT_TRUE(cluster_->WaitForJobState(*good, "FINISHED"))
       << cluster_->JobState(*good) << cluster_->Logs();
-  EXPECT_EQ(CheckCounts(cluster_->File("good"), 100'000), "");
+  EXPECT_EQ(CheckCounts({cluster_->File("good")}, 100'000), "");
   EXPECT_EQ(RestartsOf(*good), 0);
   EXPECT_GE(RestartsOf(*bad), 3) << cluster_->JobState(*bad);
   const auto exceptions = cluster_->Get("/jobs/" + *bad + "/exceptions");
@@ -93,7 +74,7 @@ TEST_F(FailureTest, AJobThatSegfaultsOnceGoesOnFromItsCheckpoint) {
                        "--after", "30000", "--once", cluster_->File("once"), "--count", "100000",
                        "--rate", "20000", "--output", cluster_->File("out")});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
-  EXPECT_EQ(CheckCounts(cluster_->File("out"), 100'000), "");
+  EXPECT_EQ(CheckCounts({cluster_->File("out")}, 100'000), "");
 }
 
 TEST_F(FailureTest, AnExceptionWithoutRestartStrategyFailsTheJobWithItsText) {
@@ -122,7 +103,7 @@ TEST_F(FailureTest, AJobThatExitsTheProcessRestarts) {
                        "10000", "--once", cluster_->File("once"), "--count", "50000", "--rate",
                        "20000", "--output", cluster_->File("out")});
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err << cluster_->Logs();
-  EXPECT_EQ(CheckCounts(cluster_->File("out"), 50'000), "");
+  EXPECT_EQ(CheckCounts({cluster_->File("out")}, 50'000), "");
 }
 
 TEST_F(FailureTest, AnEndlessLoopInUserCodeDoesNotOutliveCancel) {
@@ -157,7 +138,7 @@ TEST_F(FailureTest, ExecutorsDieWithTheirTaskManagerAndTheJobMovesToAnother) {
   }
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED"))
       << cluster_->JobState(*job) << cluster_->Logs();
-  EXPECT_EQ(CheckCounts(cluster_->File("out"), 100'000), "");
+  EXPECT_EQ(CheckCounts({cluster_->File("out")}, 100'000), "");
   EXPECT_EQ(RestartsOf(*job), 1);
 }
 
@@ -198,7 +179,7 @@ TEST_F(FailureTest, DuringRecoveryAJobWaitsForSlots) {
   ASSERT_EQ(cluster_->Script("taskmanager.sh", {"start"}).exit_code, 0);
   ASSERT_TRUE(cluster_->WaitForJobState(*job, "FINISHED"))
       << cluster_->JobState(*job) << cluster_->Logs();
-  EXPECT_EQ(CheckCounts(cluster_->File("out"), 60'000), "");
+  EXPECT_EQ(CheckCounts({cluster_->File("out")}, 60'000), "");
 }
 
 TEST_F(FailureTest, ASinkThatSleepsHoldsTheMemoryOfAllProcessesAndLosesNothing) {
