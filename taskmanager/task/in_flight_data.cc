@@ -132,7 +132,7 @@ class OwnKeyGroups final : public ChannelWriter {
   std::vector<StreamElement> kept_;
 };
 
-std::vector<StreamElement> WithoutForeignKeys(std::vector<StreamElement> elements,
+std::vector<StreamElement> WithoutForeignKeys(const std::vector<StreamElement>& elements,
                                               const EdgeType& type,
                                               const TaskDeployment& deployment) {
   OwnKeyGroups own(type, deployment);
@@ -165,7 +165,7 @@ Status RecoverChannel(const pb::InFlightRestore& restore, const TaskDeployment& 
     ASSIGN_OR_RETURN(std::vector<StreamElement> elements,
                      ReadChannel(handle, restore.base_directory(), streams));
     if (restore.own_keys_only()) {
-      elements = WithoutForeignKeys(std::move(elements), type, deployment);
+      elements = WithoutForeignKeys(elements, type, deployment);
     } else if (!restore.with_events()) {
       std::erase_if(elements, [](const StreamElement& e) {
         return e.kind != StreamElement::Kind::kEncodedBatch;
