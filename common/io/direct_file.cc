@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
+#include <system_error>
 #include <utility>
 
 namespace flink::io {
@@ -32,7 +32,7 @@ Status DirectFile::Create(const std::string& path) {
   direct_ = fcntl(fd_, F_SETFL, O_DIRECT) == 0;
   for (Buffer* buffer : {&filling_, &writing_}) {
     buffer->reset(static_cast<char*>(std::aligned_alloc(kAlignment, kBufferBytes)));
-    if (*buffer == nullptr) throw std::bad_alloc();
+    if (*buffer == nullptr) return ResourceExhausted("no memory to write {}", path);
   }
   return OkStatus();
 }
@@ -53,10 +53,13 @@ Status DirectFile::AwaitWrite() { return write_.valid() ? write_.get() : OkStatu
 Status DirectFile::StartWrite() {
   RETURN_IF_ERROR(AwaitWrite());
   std::swap(filling_, writing_);
-  write_ = std::async(std::launch::async, [this, bytes = writing_.get(), size = filled_] {
-    return Write(bytes, size);
-  });
-  filled_ = 0;
+  const size_t size = std::exchange(filled_, 0);
+  try {
+    write_ = std::async(std::launch::async,
+                        [this, bytes = writing_.get(), size] { return Write(bytes, size); });
+  } catch (const std::system_error&) {  // No more threads.
+    return Write(writing_.get(), size);
+  }
   return OkStatus();
 }
 

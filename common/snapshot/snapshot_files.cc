@@ -29,10 +29,10 @@ bool IsBelow(const std::string& path, const std::string& directory) {
   return path.starts_with(directory + "/");
 }
 
-/// The names of the files that snapshots other than `directory` name. They are unique, and the same
-/// however the directory is mounted. An error when one of the snapshots cannot be read.
-StatusOr<std::set<std::string>> NamedByOthers(const std::string& directory) {
-  std::string root = io::DirectoryName(directory);
+/// The names of the files that other snapshots name. They are unique, and the same however the
+/// directory is mounted. An error when one of the snapshots cannot be read.
+StatusOr<std::set<std::string>> NamedByOthers(const LoadedSnapshot& snapshot) {
+  std::string root = io::DirectoryName(snapshot.directory);
   int depth = 1;
   // Jobs may share with other jobs: one restored in claim mode LEGACY does.
   if (JobId::FromHex(io::BaseName(root)).ok()) {
@@ -44,7 +44,7 @@ StatusOr<std::set<std::string>> NamedByOthers(const std::string& directory) {
     std::vector<Status> problems;
     std::vector<std::string> snapshots = FindSnapshots(root, depth, &problems);
     if (!problems.empty()) return problems.front();
-    std::erase(snapshots, directory);
+    EraseItself(snapshot, &snapshots);
     return snapshots;
   };
   const Status all = ForEachSnapshot(
@@ -61,14 +61,15 @@ StatusOr<std::set<std::string>> NamedByOthers(const std::string& directory) {
 }
 
 /// The files of a checkpoint in the `shared` beside it that go with it.
-std::vector<std::string> UnsharedFiles(const SnapshotFiles& files, const std::string& directory) {
+std::vector<std::string> UnsharedFiles(const LoadedSnapshot& snapshot) {
+  const std::string& directory = snapshot.directory;
   const std::string shared = io::JoinPath(io::DirectoryName(directory), "shared");
   std::vector<std::string> unshared;
-  for (const std::string& path : files.paths) {
+  for (const std::string& path : FilesOf(snapshot).paths) {
     if (IsBelow(path, shared)) unshared.push_back(path);
   }
   if (unshared.empty()) return unshared;
-  const StatusOr<std::set<std::string>> others = NamedByOthers(directory);
+  const StatusOr<std::set<std::string>> others = NamedByOthers(snapshot);
   if (!others.ok()) {
     LOG_WARN("The files of {} in {} are kept, because it is not known who else names them: {}",
              directory, shared, Message(others.status()));
@@ -197,15 +198,18 @@ std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
 Status ForEachSnapshot(const std::function<StatusOr<std::vector<std::string>>()>& list,
                        const std::function<Status(const std::string& directory,
                                                   const StatusOr<LoadedSnapshot>&)>& fn) {
+  std::set<std::string> known;
   for (int round = 0; round < kMaxRounds; ++round) {
     bool vanished = false;
     ASSIGN_OR_RETURN(const std::vector<std::string> snapshots, list());
     for (const std::string& directory : snapshots) {
+      if (known.count(directory) != 0) continue;
       const StatusOr<LoadedSnapshot> loaded = LoadSnapshot(directory);
       if (absl::IsNotFound(loaded.status())) {
         vanished = true;
       } else {
         RETURN_IF_ERROR(fn(directory, loaded));
+        known.insert(directory);
       }
     }
     if (!vanished) return OkStatus();
@@ -244,33 +248,53 @@ Status RemoveSnapshotDirectory(const std::string& directory) {
   return first;
 }
 
-std::optional<JobId> LivingOwner(const std::string& directory) {
+void EraseItself(const LoadedSnapshot& snapshot, std::vector<std::string>* directories) {
+  if (io::BaseName(snapshot.metadata_file) == kMetadataFileName) {
+    std::erase(*directories, snapshot.directory);
+  }
+}
+
+std::optional<CheckpointOwner> LivingOwner(const std::string& directory) {
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(directory, error);
-  if (error) return std::nullopt;
-  const std::string parent = real.parent_path().string();
-  const StatusOr<JobId> owner = JobId::FromHex(io::BaseName(parent));
-  if (!owner.ok() || !io::IsLocked(io::JoinPath(parent, kLockFileName))) return std::nullopt;
-  return *owner;
+  if (error || !IsCheckpointName(real.filename().string())) return std::nullopt;
+  CheckpointOwner owner;
+  owner.directory = real.parent_path().string();
+  owner.lock_file = io::JoinPath(owner.directory, kLockFileName);
+  if (!io::IsLocked(owner.lock_file)) return std::nullopt;
+  const StatusOr<JobId> job = JobId::FromHex(io::BaseName(owner.directory));
+  if (job.ok()) owner.job = *job;
+  return owner;
 }
 
 Status DisposeSnapshot(const std::string& pointer) {
   ASSIGN_OR_RETURN(const LoadedSnapshot loaded, LoadDoomed(pointer));
-  if (const std::optional<JobId> owner = LivingOwner(loaded.directory)) {
+  if (const std::optional<CheckpointOwner> owner = LivingOwner(loaded.directory)) {
     return FailedPrecondition(
-        "{} is a checkpoint of the job {}, which a JobManager is running and may still need it; "
-        "cancel the job first",
-        loaded.directory, owner->ToHex());
+        "{} is a checkpoint of {}, which a JobManager is running and may still need it; cancel the "
+        "job first (the lock is {})",
+        loaded.directory, owner->job ? "the job " + owner->job->ToHex() : std::string("a job"),
+        owner->lock_file);
   }
+  const std::vector<std::string> unshared = UnsharedFiles(loaded);
+  // Nobody claims it from here until its metadata is gone.
+  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(loaded.directory);
+  IgnoreError(turn.status(), "then claims are looked at without taking turns");
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(loaded.directory));
   if (claim.has_value()) return ClaimedBy(*claim, loaded.directory);
-  return DeleteFilesOf(loaded, UnsharedFiles(FilesOf(loaded), loaded.directory));
+  return DeleteFilesOf(loaded, unshared);
 }
 
 Status DeleteClaimedSnapshot(const std::string& pointer) {
   const StatusOr<LoadedSnapshot> loaded = LoadDoomed(pointer);
   if (absl::IsNotFound(loaded.status())) return OkStatus();
-  RETURN_IF_ERROR(loaded.status());
+  if (!loaded.ok()) {
+    // The job deletes the shared files that it knew: nobody is to take the rest for a snapshot.
+    ASSIGN_OR_RETURN(std::string path, io::ParsePath(pointer));
+    if (io::IsDirectory(path)) path = io::JoinPath(path, kMetadataFileName);
+    RETURN_IF_ERROR(io::RemoveFile(path));
+    return loaded.status();
+  }
   return DeleteFilesOf(*loaded, {});
 }
 

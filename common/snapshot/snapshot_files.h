@@ -35,8 +35,9 @@ StatusOr<std::string> LocateFile(const StreamStateHandle& stream, const std::str
 std::vector<std::string> FindSnapshots(const std::string& directory, int depth,
                                        std::vector<Status>* problems);
 
-/// Calls `fn` for every snapshot that `list` finds, for some more than once: when one has vanished
-/// since it was listed, another may be there by now that names its files, and all are listed again.
+/// Calls `fn` for every snapshot that `list` finds, once each (again for those that it could not
+/// read): when one has vanished since it was listed, another may be there by now that names its
+/// files, and all are listed again.
 /// An error of either ends it; so does kUnavailable when it does not come to rest.
 Status ForEachSnapshot(
     const std::function<StatusOr<std::vector<std::string>>()>& list,
@@ -50,10 +51,18 @@ bool IsSavepointName(std::string_view name);
 /// that somebody has put there. Fine if it is not there.
 Status RemoveSnapshotDirectory(const std::string& directory);
 
-/// The job to whose checkpoints the one in `directory` belongs, while a JobManager runs that job
-/// and may restore from it, or delete it. By the lock in the directory of the job, however that is
-/// mounted or linked.
-std::optional<JobId> LivingOwner(const std::string& directory);
+/// Takes the directory of `snapshot` out, unless it holds another snapshot besides.
+void EraseItself(const LoadedSnapshot& snapshot, std::vector<std::string>* directories);
+
+/// Who may restore from a checkpoint, or delete it.
+struct CheckpointOwner {
+  std::string directory;  ///< Where the job keeps its checkpoints.
+  std::string lock_file;
+  std::optional<JobId> job;  ///< Unknown without `execution.checkpointing.create-subdir`.
+};
+/// The job to whose checkpoints the one in `directory` belongs, while a JobManager runs that job.
+/// By the lock beside the checkpoint, however that is mounted or linked.
+std::optional<CheckpointOwner> LivingOwner(const std::string& directory);
 
 /// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
 /// directory unless something that is not of the snapshot is left in it. Shared files of a

@@ -69,14 +69,15 @@ class TypeReader {
       ASSIGN_OR_RETURN(files_, StateFilesOf(snapshot_));
     }
     ASSIGN_OR_RETURN(const std::string path, ResolveStreamPath(stream, snapshot_.directory));
-    const auto file = std::find_if(files_.begin(), files_.end(),
-                                   [&](const SnapshotFile& f) { return f.path == path; });
-    return file == files_.end() ? nullptr : &*file;
+    const auto file = std::lower_bound(
+        files_.begin(), files_.end(), path,
+        [](const SnapshotFile& f, const std::string& wanted) { return f.path < wanted; });
+    return file == files_.end() || file->path != path ? nullptr : &*file;
   }
 
   const LoadedSnapshot& snapshot_;
   bool listed_ = false;
-  std::vector<SnapshotFile> files_;
+  std::vector<SnapshotFile> files_;  // By path.
 };
 
 }  // namespace

@@ -502,7 +502,7 @@ std::vector<std::string> FilesOfOthers(const snapshot::LoadedSnapshot& loaded,
   }
   const auto list = [&loaded]() -> StatusOr<std::vector<std::string>> {
     auto beside = snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr);
-    std::erase(beside, loaded.directory);
+    snapshot::EraseItself(loaded, &beside);
     return beside;
   };
   const Status all = snapshot::ForEachSnapshot(

@@ -72,6 +72,7 @@ class CheckpointStorage {
   explicit CheckpointStorage(Options options) : options_(std::move(options)) {}
 
   const std::string& directory() const { return options_.directory; }
+  bool owns_directory() const { return options_.owns_directory; }
   std::string shared_directory() const;
   bool is_private() const { return options_.is_private; }
 

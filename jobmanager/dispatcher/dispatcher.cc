@@ -243,12 +243,19 @@ Status Dispatcher::MayRestore(const std::string& directory, const JobId& restore
                 : "may still restore from it. Cancel that job first, or restore with claim mode "
                   "NO_CLAIM");
   }
-  const std::optional<JobId> owner = snapshot::LivingOwner(directory);
-  if (!claim || !owner.has_value() || *owner == restored) return OkStatus();
+  if (!claim) return OkStatus();
+  const std::optional<snapshot::CheckpointOwner> owner = snapshot::LivingOwner(directory);
+  if (!owner.has_value() || owner->job == restored) return OkStatus();
+  // Without subdirectories the lock is that of the one job that keeps its checkpoints there.
+  const auto job = jobs_.find(restored);
+  if (!owner->job.has_value() && job != jobs_.end() &&
+      io::IsSame(job->second->checkpoint_directory(), owner->directory)) {
+    return OkStatus();
+  }
   return AlreadyExists(
-      "The job was not started: the checkpoint {} cannot be claimed, because the job {} that took "
-      "it is running. Cancel that job first, or restore with claim mode NO_CLAIM.",
-      directory, owner->ToHex());
+      "The job was not started: the checkpoint {} cannot be claimed, because the job {}that took "
+      "it is running (its lock is {}). Cancel that job first, or restore with claim mode NO_CLAIM.",
+      directory, owner->job ? owner->job->ToHex() + " " : "", owner->lock_file);
 }
 
 void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& graph,

@@ -257,6 +257,11 @@ void JobMaster::ClaimSnapshot(std::optional<InitialRestore> restore,
                     name = job_.graph.name, shared, done] {
     auto claimed =
         std::make_shared<StatusOr<io::FileLock>>(snapshot::ClaimSnapshot(directory, id, name));
+    const std::string& metadata = (*shared)->snapshot.metadata;
+    if (claimed->ok() && !io::Exists(metadata)) {
+      *claimed = NotFound("the snapshot {} was deleted a moment ago", metadata);
+      IgnoreError(snapshot::RemoveClaim(directory, id), "a claim without lock does not count");
+    }
     main->Post([self, claimed, shared, done] {
       if (*self == nullptr) return;
       JobMaster& master = **self;
@@ -429,7 +434,9 @@ void JobMaster::End(JobStatus status) {
   shutdown.status = status;
   driver_->Feed(shutdown);
   ReleaseClaim();
-  storage_->ReleaseLock();
+  // Without a directory of its own the next job would take it, and what is still to be deleted may
+  // bear the names of that job's checkpoints.
+  if (storage_->owns_directory()) storage_->ReleaseLock();
   ReportEnded();
 }
 
@@ -449,6 +456,7 @@ void JobMaster::ReportEnded() {
     return;  // Comes back when that is done.
   }
   reported_ended_ = true;
+  storage_->ReleaseLock();
   deps_.main->Post(Guarded([](JobMaster& self) {
     // The callee may destroy `self`.
     const std::function<void(const JobId&)> on_ended = self.deps_.on_ended;

@@ -101,6 +101,7 @@ class JobMaster : private CheckpointDriverHost {
   void KillExecutors();
 
   const JobId& id() const { return job_.id; }
+  const std::string& checkpoint_directory() const { return storage_->directory(); }
   JobStatus status() const { return status_; }
   const SubmittedJob& job() const { return job_; }
   const JobOptions& options() const { return options_; }

@@ -27,8 +27,11 @@ Status Materialize(const snapshot::LocalFile& file, const std::string& base_dire
   ASSIGN_OR_RETURN(const std::string source,
                    snapshot::ResolveStreamPath(file.stream, base_directory));
   // RocksDB never changes a table file, but it may append to the others.
-  if (IsTableFile(file.local_name)) return io::LinkOrCopy(source, target).status();
-  return io::CopyFile(source, target);
+  if (!IsTableFile(file.local_name)) return io::CopyFile(source, target);
+  ASSIGN_OR_RETURN(const bool linked, io::LinkOrCopy(source, target));
+  // The next checkpoint takes it for durable, but who copied the snapshot there may not have synced
+  // it.
+  return linked ? io::FsyncFile(target) : OkStatus();
 }
 
 Status MaterializeAll(const IncrementalHandle& handle, const std::string& base_directory,

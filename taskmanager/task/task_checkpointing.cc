@@ -55,10 +55,11 @@ bool Task::RestoredBehindEndOfInput() const {
 void Task::OnTrigger(const std::shared_ptr<const CheckpointBarrier>& barrier) {
   if (aborted_.count(barrier->checkpoint_id) != 0) return;
   if (barrier->checkpoint_id <= last_checkpoint_) return;
-  if (chain_->source() != nullptr || input_ended_ || deployment_.finished_before) {
+  if (chain_->source() != nullptr || deployment_.finished_before) {
     return TakeSnapshot(barrier, std::chrono::milliseconds(0), false);
   }
-  // The producers have finished, but what they sent may still stand in the gate.
+  // The producers have finished, but what they sent, be it an earlier barrier, may still stand in
+  // the gate.
   Align(-1, aligner_->OnTrigger(barrier, IsOverdue(*barrier), Steady::now()));
 }
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +98,8 @@ TEST_F(SnapshotClaimTest, TheClaimOfALivingProcessStandsAndSaysWhoHoldsIt) {
 TEST_F(SnapshotClaimTest, TheClaimOfAProcessThatDiedIsReplaced) {
   pid_t child = 0;
   ClaimFromAnotherProcess(&child);
+  // Also told where the file must not be written.
+  ASSERT_EQ(chmod(directory_->File(kClaimFileName).c_str(), 0444), 0);
   End(child);
   EXPECT_TRUE(io::Exists(directory_->File(kClaimFileName)));
   EXPECT_FALSE(FindClaim(dir()).value().has_value());

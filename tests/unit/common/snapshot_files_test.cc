@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
 #include "common/io/file_lock.h"
 #include "common/io/temp_directory.h"
@@ -119,6 +120,42 @@ TEST_F(SnapshotFilesTest, ASnapshotOfAnotherNameLeavesTheOneBesideIt) {
   EXPECT_TRUE(LoadSnapshot(In("work")).ok());
   EXPECT_TRUE(io::Exists(In("work/both")));
   EXPECT_TRUE(io::Exists(In("work/_flink_cpp.json")));
+}
+
+TEST_F(SnapshotFilesTest, ASnapshotOfAnotherNameLeavesTheSharedFilesOfTheOneBesideIt) {
+  const std::string directory = Checkpoint(kJob, 5);
+  Write(directory, {}, {Shared(kJob, "1.sst")});
+  ASSERT_TRUE(io::CopyFile(directory + "/_metadata", directory + "/copy").ok());
+  ASSERT_TRUE(DisposeSnapshot(directory + "/copy").ok());
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst")));
+  EXPECT_TRUE(LoadSnapshot(directory).ok());
+}
+
+TEST_F(SnapshotFilesTest, AClaimedSnapshotThatCannotBeReadIsNoneAfterwards) {
+  Write(In("work"), {"a"});
+  ASSERT_TRUE(io::WriteFileDurably(In("work/_metadata"), "damaged").ok());
+  EXPECT_FALSE(DeleteClaimedSnapshot(In("work/_metadata")).ok());
+  EXPECT_FALSE(io::Exists(In("work/_metadata")));
+}
+
+TEST_F(SnapshotFilesTest, EverySnapshotIsReadOnceAlthoughOthersVanish) {
+  for (int i = 1; i <= 20; ++i) Write(Checkpoint(kJob, i), {});
+  int round = 0;
+  std::map<std::string, int> seen;
+  const auto list = [&]() -> StatusOr<std::vector<std::string>> {
+    auto found = FindSnapshots(In(kJob), 1, nullptr);
+    // One goes behind each listing.
+    if (++round < 20) std::filesystem::remove_all(Checkpoint(kJob, round));
+    return found;
+  };
+  const Status all = ForEachSnapshot(
+      list, [&](const std::string& directory, const StatusOr<LoadedSnapshot>& loaded) {
+        if (loaded.ok()) ++seen[directory];
+        return OkStatus();
+      });
+  EXPECT_EQ(round, 2) << "the second time nothing new was listed that vanished";
+  EXPECT_TRUE(all.ok()) << Message(all);
+  for (const auto& [directory, times] : seen) EXPECT_EQ(times, 1) << directory;
 }
 
 TEST_F(SnapshotFilesTest, DisposeOfAnotherFileIsRefusedByItsName) {

@@ -168,11 +168,15 @@ TEST_F(CheckpointStorageTest, AJournalThatCannotBeWrittenIsNoReasonToFail) {
 
 TEST_F(CheckpointStorageTest, ADirectoryWithoutSubdirectoriesTakesOneJobAtATime) {
   CheckpointStorage::Options options = Options();
+  options.directory = In("flat");
   options.owns_directory = false;
   const CheckpointStorage first(options);
   const CheckpointStorage second(options);
   ASSERT_TRUE(first.Prepare().ok());
   EXPECT_THAT(Message(second.Prepare()), HasSubstr("execution.checkpointing.create-subdir"));
+  const auto owner = snapshot::LivingOwner(first.CreateLocation(3, "").value());
+  ASSERT_TRUE(owner.has_value()) << "its checkpoints have one without a name";
+  EXPECT_EQ(owner->job, std::nullopt);
   first.ReleaseLock();
   EXPECT_TRUE(second.Prepare().ok());
 }
@@ -193,9 +197,13 @@ TEST_F(CheckpointStorageTest, TheLockOfTheJobsDirectoryEndsWithTheJob) {
   const CheckpointStorage storage(Options());
   ASSERT_TRUE(storage.Prepare().ok());
   const std::string checkpoint = storage.CreateLocation(7, "").value();
-  EXPECT_EQ(snapshot::LivingOwner(checkpoint), JobId::FromHex(kJob).value());
+  ASSERT_TRUE(snapshot::LivingOwner(checkpoint).has_value());
+  EXPECT_EQ(snapshot::LivingOwner(checkpoint)->job, JobId::FromHex(kJob).value());
+  const std::string beside = storage.directory() + "/savepoint-012345-0123456789ab";
+  ASSERT_TRUE(io::CreateDirectories(beside).ok());
+  EXPECT_FALSE(snapshot::LivingOwner(beside).has_value()) << "it is the user's";
   storage.ReleaseLock();
-  EXPECT_EQ(snapshot::LivingOwner(checkpoint), std::nullopt);
+  EXPECT_FALSE(snapshot::LivingOwner(checkpoint).has_value());
 }
 
 TEST_F(CheckpointStorageTest, ASavepointWithoutMetadataStaysLocked) {
