@@ -104,7 +104,7 @@ class CanonicalSavepointTest : public SharedClusterTest {
   /// it found, which must be `expected`.
   static std::string ReadBack(const Words& words, const std::string& output,
                               const std::set<std::string>& expected) {
-    const std::string job = Start(words);
+    std::string job = Start(words);
     WaitFor([&] { return DistinctLines(output).size() >= expected.size(); },
             std::chrono::minutes(1));
     EXPECT_EQ(DistinctLines(output), expected) << cluster_->Logs();

@@ -44,7 +44,7 @@ class ClaimTest : public LifecycleTest {
   }
   static std::string Savepoint() {
     const std::string job = RunningJob({});
-    const std::string path = TakeSavepoint(job);
+    std::string path = TakeSavepoint(job);
     Cancel(job);
     return path;
   }

@@ -34,7 +34,7 @@ class DamagedSnapshotTest : public LifecycleTest {
   /// A savepoint of a job that was cancelled then.
   static std::string MakeSavepoint(const Words& options = {}) {
     const std::string job = RunningJob(NoInline() + options);
-    const std::string path = TakeSavepoint(job);
+    std::string path = TakeSavepoint(job);
     Cancel(job);
     return path;
   }

@@ -9,7 +9,6 @@
 namespace flink::testing {
 namespace {
 
-
 class FinishedTasksTest : public LifecycleTest {
  protected:
   static Words TwoSources(const std::string& output, int rate) {

@@ -48,7 +48,8 @@ TEST_F(RestoreTest, AChangedProgramIsRefusedByNameAndGoesWithAllowNonRestoredSta
 TEST_F(RestoreTest, StatelessStepsMayComeAndGoAndNothingIsCountedTwice) {
   constexpr int kNumbers = 20'000;
   const auto program = [](const Words& arguments) {
-    return Words{FLINK_TEST_JOBS "/RestoreJob.so",
+    const std::string library = FLINK_TEST_JOBS "/RestoreJob.so";
+    return Words{library,
                  "--output",
                  Dir("out"),
                  "--name",

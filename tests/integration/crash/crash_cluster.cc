@@ -199,9 +199,10 @@ StatusOr<std::string> CrashCluster::Submit(const std::string& snapshot,
   const std::string checkpoints = output == "out" ? "chk" : output + "-chk";
   words.push_back("-Dexecution.checkpointing.dir=file://" + Directory(checkpoints));
   words.insert(words.end(), more.begin(), more.end());
-  words.insert(words.end(), {FLINK_TEST_JOBS "/TestJob.so", "--case", "misbehave", "--mode", "none",
-                             "--count", std::to_string(kCount), "--slow-while",
-                             Directory("trickle"), "--output", Directory(output)});
+  words.emplace_back(FLINK_TEST_JOBS "/TestJob.so");
+  words.insert(words.end(),
+               {"--case", "misbehave", "--mode", "none", "--count", std::to_string(kCount),
+                "--slow-while", Directory("trickle"), "--output", Directory(output)});
   return cluster_->RunDetached(words);
 }
 

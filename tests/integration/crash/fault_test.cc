@@ -89,11 +89,11 @@ TEST_F(FaultTest, ASavepointWhoseMetadataCannotBeWrittenLeavesNothingAndTheJobRu
 TEST_F(FaultTest, AStopWhoseMetadataCannotBeWrittenLeavesNothingAndRecordsFlowAgain) {
   ASSERT_EQ(cluster().Flink({"cancel", job_}).exit_code, 0);
   crash_->Begin("rated");
+  const std::string library = FLINK_TEST_JOBS "/TestJob.so";
   const auto rated = cluster().RunDetached(
-      {"-p", "2", "-Dexecution.checkpointing.dir=file://" + crash_->Directory("chk"),
-       FLINK_TEST_JOBS "/TestJob.so", "--case", "misbehave", "--count",
-       std::to_string(CrashCluster::kCount), "--rate", "2000", "--output",
-       crash_->Directory("out")});
+      {"-p", "2", "-Dexecution.checkpointing.dir=file://" + crash_->Directory("chk"), library,
+       "--case", "misbehave", "--count", std::to_string(CrashCluster::kCount), "--rate", "2000",
+       "--output", crash_->Directory("out")});
   ASSERT_TRUE(rated.ok()) << Message(rated.status());
   job_ = *rated;
   AwaitCheckpoints(1);

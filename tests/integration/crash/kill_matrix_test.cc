@@ -30,6 +30,7 @@ class Workers {
 
   void Run() {
     std::vector<std::thread> threads;
+    threads.reserve(kSideBySide);
     for (int i = 0; i < kSideBySide; ++i) threads.emplace_back([this] { Work(); });
     for (std::thread& thread : threads) thread.join();
   }
