@@ -63,7 +63,7 @@ class SeedCommandsTest : public LifecycleTest {
     EXPECT_EQ(result.exit_code, 0) << result.out << result.err << cluster_->Logs();
     const std::string path = SavepointPathIn(result.out);
     EXPECT_THAT(path, StartsWith("file:" + parent + "/savepoint-")) << result.out;
-    const std::string local = path.substr(std::min<size_t>(5, path.size()));
+    std::string local = path.substr(std::min<size_t>(5, path.size()));
     EXPECT_TRUE(fs::exists(local + "/_metadata")) << local;
     return local;
   }

@@ -105,7 +105,7 @@ TEST_F(UnalignedTest, RecordsOfFinishedProducersAreInTheCheckpointsAfterTheirEnd
   const auto started =
       cluster_->RunDetached(Settings() + Unaligned() + Slow("out", "slow", kCount));
   ASSERT_TRUE(started.ok()) << Message(started.status());
-  const std::string job = *started;
+  const std::string& job = *started;
   const auto finished_vertices = [&] {
     int finished = 0;
     const auto answer = cluster_->Get("/jobs/" + job);
