@@ -43,6 +43,7 @@ TEST(KeyedReduceOperatorTest, StateIsFoundAgainAfterARestore) {
   OperatorHarness<Count, Count> first(MakeSum());
   first.Open();
   std::vector<Count> input;
+  input.reserve(1000);
   for (int i = 0; i < 1000; ++i) input.push_back({"key" + std::to_string(i % 300), 1});
   first.Process(input);
   const OperatorSnapshot snapshot = first.Snapshot();
