@@ -116,6 +116,7 @@ TEST(MailboxThread, RunsEverythingOfManyPostersInEachOnesOrder) {
   {
     MailboxThread owner("owner-of-vectors");
     std::vector<std::thread> posters;
+    posters.reserve(kPosters);
     for (int p = 0; p < kPosters; ++p) {
       posters.emplace_back([&owner, &seen, p] {
         for (int i = 0; i < kMails; ++i) {

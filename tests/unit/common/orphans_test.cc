@@ -38,7 +38,7 @@ class OrphansTest : public ::testing::Test {
     WriteTestSnapshot(snapshot);
   }
 
-  OrphanReport Find(int64_t min_age_ms = 0, std::string directory = "",
+  OrphanReport Find(int64_t min_age_ms = 0, const std::string& directory = "",
                     std::function<std::vector<std::string>()> other_snapshots = nullptr) {
     OrphanSearch search;
     search.directory = directory.empty() ? directory_.path() : directory;

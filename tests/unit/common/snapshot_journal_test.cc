@@ -59,7 +59,7 @@ TEST_F(SnapshotJournalTest, ALineThatACrashCutOffIsIgnoredWhereverItEnds) {
 
 TEST_F(SnapshotJournalTest, LinesThatAreNoEntriesAreLeftOut) {
   ASSERT_TRUE(
-      io::WriteFileDurably(File(), std::string("garbage\n{}\n[1]\n{\"job\":1}\n\0\xff\n", 31))
+      io::WriteFileDurably(File(), std::string("garbage\n{}\n[1]\n{\"job\":1}\n\0\xff\n", 28))
           .ok());
   ASSERT_TRUE(AppendToJournal(directory_.path(), Entry("/a")).ok());
   EXPECT_THAT(ReadJournal(directory_.path()).value(), ElementsAre(Entry("/a")));
