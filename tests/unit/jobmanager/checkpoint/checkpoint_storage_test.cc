@@ -67,6 +67,7 @@ class CheckpointStorageTest : public ::testing::Test {
   static std::vector<std::string> FilesIn(const std::string& directory) {
     std::vector<std::string> names;
     const auto entries = io::ListDirectory(directory).value();
+    names.reserve(entries.size());
     for (const io::DirectoryEntry& entry : entries) names.push_back(entry.name);
     return names;
   }

@@ -68,6 +68,7 @@ TEST(Portability, FlinkHasNoArraysAsKeys) {
 TEST(Portability, AHeadLargerThanTheFirstReadIsReadWhole) {
   auto directory = io::TempDirectory::Create("portability").value();
   std::vector<StateMetaInfo> states;
+  states.reserve(2000);
   for (int i = 0; i < 2000; ++i) {
     states.push_back(StateMetaInfo::KeyValue("state" + std::to_string(i), "VALUE", Long(), Long()));
   }
