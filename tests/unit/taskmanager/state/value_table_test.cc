@@ -166,6 +166,7 @@ void RunAgainstModel(uint64_t seed, uint64_t budget, int64_t keys, int operation
       }
       case 5: {
         std::vector<K> batch;
+        batch.reserve(40);
         for (int i = 0; i < 40; ++i) {
           batch.push_back(MakeKey(static_cast<int64_t>(random() % static_cast<uint64_t>(keys)),
                                   static_cast<K*>(nullptr)));
