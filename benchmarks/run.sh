@@ -3,7 +3,7 @@
 #
 #   benchmarks/run.sh [--json FILE] [--only NAME...] [--scale FRACTION]
 #
-# Builds a release first. Takes about ten minutes on two cores.
+# Builds a release first. Takes about five minutes on two cores.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build
