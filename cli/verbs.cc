@@ -87,6 +87,10 @@ constexpr OptionSpec kJson = {"", "json", "", "Prints JSON."};
 constexpr OptionSpec kSearchDirectory = {
     "", "dir", "path", "Searches this directory, at any depth, instead of those configured."};
 
+constexpr std::string_view kSavepointDetails =
+    "\"savepoint list\", \"prune\", \"inspect\" and \"verify\" are actions of their own, with "
+    "--help "
+    "of their own.";
 constexpr std::string_view kListDetails =
     "Needs no JobManager and no running job: it reads the directories that "
     "execution.checkpointing.dir and execution.checkpointing.savepoint-dir name, and the journal "
@@ -263,7 +267,8 @@ const std::vector<VerbDescription>& Verbs() {
        "[OPTIONS] <Job ID>", StopOptions()},
       {"cancel", "cancels a running program", "[OPTIONS] <Job ID>", CancelOptions()},
       {"savepoint", "triggers savepoints for a running job or disposes existing ones",
-       "[OPTIONS] <Job ID> [<target directory>] | dispose <path>", SavepointOptions()},
+       "[OPTIONS] <Job ID> [<target directory>] | dispose <path>", SavepointOptions(),
+       OptionScope::kEverywhere, true, kSavepointDetails},
       {"savepoint list",
        "lists savepoints and checkpoints, newest first",
        "[OPTIONS] [<Job ID>]",
