@@ -2,8 +2,12 @@
 
 #include <httplib.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "cli/error_text.h"
@@ -13,10 +17,58 @@ namespace {
 
 using Json = nlohmann::json;
 
+struct Resolved {
+  explicit Resolved(const std::string& host, int port) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &addresses);
+  }
+  ~Resolved() {
+    if (addresses != nullptr) freeaddrinfo(addresses);
+  }
+  Resolved(const Resolved&) = delete;
+  Resolved& operator=(const Resolved&) = delete;
+
+  int error = 0;  ///< Of getaddrinfo.
+  addrinfo* addresses = nullptr;
+};
+
+/// 0 when somebody listens at the address, else errno.
+int ConnectProblem(const addrinfo& address) {
+  constexpr int kWaitMs = 1000;
+  const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  int error = ::connect(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+  if (error == EINPROGRESS) {
+    pollfd waiting{fd, POLLOUT, 0};
+    socklen_t size = sizeof(error);
+    if (::poll(&waiting, 1, kWaitMs) <= 0) {
+      error = ETIMEDOUT;
+    } else if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+      error = errno;
+    }
+  }
+  ::close(fd);
+  return error;
+}
+
+/// Why a connection failed: ECONNREFUSED only when nobody listens at any address of the host.
+/// Where the host cannot be reached, a JobManager may well be running.
+int ConnectProblem(const std::string& host, int port) {
+  const Resolved resolved(host, port);
+  int worst = ECONNREFUSED;
+  for (const addrinfo* a = resolved.addresses; a != nullptr; a = a->ai_next) {
+    const int error = ConnectProblem(*a);
+    // A family that this machine lacks: nothing listens there.
+    if (error != ECONNREFUSED && error != EAFNOSUPPORT) worst = error;
+  }
+  return resolved.addresses == nullptr ? EHOSTUNREACH : worst;
+}
+
 std::string_view Describe(httplib::Error error) {
   switch (error) {
     case httplib::Error::Connection:
-      return "connection refused";
+      return "no connection could be made";
     case httplib::Error::ConnectionTimeout:
       return "the connection timed out";
     case httplib::Error::Read:
@@ -28,13 +80,21 @@ std::string_view Describe(httplib::Error error) {
   }
 }
 
-Status TransportError(httplib::Error error, const std::string& address) {
-  const bool nobody = error == httplib::Error::Connection;
+Status TransportError(httplib::Error error, const std::string& host, int port) {
+  std::string reason(Describe(error));
+  bool nobody = false;
+  if (error == httplib::Error::Connection) {
+    const int problem = ConnectProblem(host, port);
+    nobody = problem == ECONNREFUSED;
+    // 0: somebody has begun to listen meanwhile.
+    if (nobody) reason = "connection refused";
+    if (!nobody && problem != 0) reason = std::strerror(problem);
+  }
   return MakeStatus(
       nobody ? absl::StatusCode::kUnavailable : absl::StatusCode::kDeadlineExceeded,
-      "Could not connect to the JobManager at {}: {}. Is a cluster running there? Start one with "
-      "bin/start-cluster.sh, or name another one with -m host:port.",
-      address, Describe(error));
+      "Could not connect to the JobManager at {}:{}: {}. Is a cluster running there? Start one "
+      "with bin/start-cluster.sh, or name another one with -m host:port.",
+      host, port, reason);
 }
 
 Status ServerError(const httplib::Response& response, const Json& body) {
@@ -50,16 +110,16 @@ Status ServerError(const httplib::Response& response, const Json& body) {
   return WithDetails(MakeStatus(code, "{}", cause), text);
 }
 
-StatusOr<Json> Answer(const httplib::Result& result, const std::string& address) {
-  if (!result) return TransportError(result.error(), address);
+StatusOr<Json> Answer(const httplib::Result& result, const std::string& host, int port) {
+  if (!result) return TransportError(result.error(), host, port);
   Json body = Json::parse(result->body, nullptr, /*allow_exceptions=*/false);
   if (body.is_object() && body.contains("errors")) return ServerError(*result, body);
   if (body.is_discarded() || result->status >= 400) {
     return Internal(
-        "{} answered with HTTP {} and something other than JSON: no JobManager seems to listen "
+        "{}:{} answered with HTTP {} and something other than JSON: no JobManager seems to listen "
         "there. "
         "Check rest.address and rest.port, or -m.",
-        address, result->status);
+        host, port, result->status);
   }
   return body;
 }
@@ -82,29 +142,23 @@ RestClient::~RestClient() = default;
 std::string RestClient::address() const { return host_ + ":" + std::to_string(port_); }
 
 Status RestClient::CheckHostName() const {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int error = getaddrinfo(host_.c_str(), nullptr, &hints, &found);
-  if (error != 0) {
-    return MakeStatus(absl::StatusCode::kDeadlineExceeded,
-                      "Unknown host \"{}\" ({}). Check rest.address in conf/config.yaml, or -m.",
-                      host_, gai_strerror(error));
-  }
-  freeaddrinfo(found);
-  return OkStatus();
+  const Resolved resolved(host_, port_);
+  if (resolved.error == 0) return OkStatus();
+  return MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                    "Unknown host \"{}\" ({}). Check rest.address in conf/config.yaml, or -m.",
+                    host_, gai_strerror(resolved.error));
 }
 
 StatusOr<Json> RestClient::Get(const std::string& path) {
-  return Answer(http_->Get(path), address());
+  return Answer(http_->Get(path), host_, port_);
 }
 
 StatusOr<Json> RestClient::Post(const std::string& path, const Json& body) {
-  return Answer(http_->Post(path, body.dump(), kJson), address());
+  return Answer(http_->Post(path, body.dump(), kJson), host_, port_);
 }
 
 StatusOr<Json> RestClient::Patch(const std::string& path) {
-  return Answer(http_->Patch(path, "{}", kJson), address());
+  return Answer(http_->Patch(path, "{}", kJson), host_, port_);
 }
 
 StatusOr<Json> RestClient::PostFiles(const std::string& path,
@@ -113,7 +167,7 @@ StatusOr<Json> RestClient::PostFiles(const std::string& path,
   for (const UploadPart& part : parts) {
     items.push_back({part.name, part.content, part.file_name, part.content_type});
   }
-  return Answer(http_->Post(path, items), address());
+  return Answer(http_->Post(path, items), host_, port_);
 }
 
 }  // namespace flink::cli

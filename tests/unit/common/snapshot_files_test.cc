@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <map>
+#include <optional>
 
 #include "common/io/file_lock.h"
 #include "common/io/temp_directory.h"
 #include "common/snapshot/orphans.h"
+#include "common/snapshot/snapshot_claim.h"
 #include "tests/unit/common/snapshot_builder.h"
 
 namespace flink::snapshot {
@@ -237,6 +241,29 @@ TEST_F(SnapshotFilesTest, DisposeLeavesACheckpointWhoseJobLives) {
     EXPECT_TRUE(LoadSnapshot(Checkpoint(kJob, 1)).ok());
   }
   EXPECT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
+}
+
+/// Each looks whether the other is there and then acts, so only one of them may be at it.
+TEST_F(SnapshotFilesTest, ADisposalAndAClaimWaitForEachOther) {
+  const std::string path = In("savepoint-012345-0123456789ab");
+  Write(path, {"a"});
+  const JobId job = JobId::FromHex(kOtherJob).value();
+  auto turn = std::make_optional(io::FileLock::OfDirectory(path).value());
+  auto claimed = std::async(std::launch::async, [&] { return ClaimSnapshot(path, job, "claims"); });
+  EXPECT_EQ(claimed.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  EXPECT_FALSE(FindClaim(path).value().has_value());
+  turn.reset();
+  std::optional<io::FileLock> claim(claimed.get().value());
+  EXPECT_THAT(Message(DisposeSnapshot(path)), HasSubstr("was claimed by the job"));
+  claim.reset();
+
+  turn = io::FileLock::OfDirectory(path).value();
+  auto disposed = std::async(std::launch::async, [&] { return DisposeSnapshot(path); });
+  EXPECT_EQ(disposed.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  EXPECT_TRUE(io::Exists(path + "/_metadata"));
+  turn.reset();
+  EXPECT_TRUE(disposed.get().ok());
+  EXPECT_FALSE(io::Exists(path));
 }
 
 TEST_F(SnapshotFilesTest, FindsSnapshotsToTheDepthAskedForAndFollowsNoLinks) {
