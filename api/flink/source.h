@@ -1,5 +1,6 @@
 #pragma once
 
+// clang-format off
 /// Sources that are divided into splits. A coordinator (one per job) makes the splits and hands
 /// them out to reader subtasks as they ask; a snapshot holds the splits that are not handed out,
 /// and of every split being read the position.
@@ -9,28 +10,36 @@
 ///     class MySource {
 ///      public:
 ///       using Record = std::string;
-///       using Split = MySplit;                                   // copyable,
-///       default-constructible static constexpr int32_t kSplitVersion = 1;              // of the
-///       form that WriteSplit writes static constexpr int32_t kEnumeratorVersion = 1; static void
-///       WriteSplit(BufferWriter& out, const Split& split); static Split ReadSplit(BufferReader&
-///       in, int32_t version); std::vector<Split> MakeSplits(int parallelism) const;    // once, at
-///       a fresh start of the job; may throw class Reader { // one per subtask
+///       using Split = MySplit;                          // copyable, default-constructible
+///       static constexpr int32_t kSplitVersion = 1;     // of the form that WriteSplit writes
+///       static constexpr int32_t kEnumeratorVersion = 1;
+///       static void WriteSplit(BufferWriter& out, const Split& split);
+///       static Split ReadSplit(BufferReader& in, int32_t version);
+///       std::vector<Split> MakeSplits(int parallelism) const;  // once, at a fresh start of the job
+///
+///       class Reader {                                  // one per subtask
 ///        public:
 ///         explicit Reader(const MySource& source);
-///         void Open(const Split& split);                         // starts a split or goes on with
-///         it bool Read(Batch<Record>& out, size_t limit);           // appends up to `limit`;
-///         false: the split is done Split Position() const;                                // what
-///         is left of the open split
+///         void Open(const Split& split);                // starts a split or goes on with it
+///         bool Read(Batch<Record>& out, size_t limit);  // appends up to `limit`, also none;
+///                                                       // false: the split is done
+///         Split Position() const;                       // what is left of the open split
 ///       };
-///       double rate() const;                                     // records/s per subtask; 0:
-///       unlimited static bool ReadBefore(const Split& a, const Split& b);  // optional: an order
-///       that a subtask keeps, also
-///                                                                // after a restore has mixed the
-///                                                                splits
+///
+///       double rate() const;                            // records/s per subtask; 0: unlimited
 ///     };
 ///
-/// Records are read again exactly from Position() on: Read must be repeatable. Methods may throw;
-/// the message should name the input and what to do.
+/// It may have more:
+///
+///       // An order that a subtask keeps, also after a restore has mixed the splits.
+///       static bool ReadBefore(const Split& a, const Split& b);
+///       // The form of the splits that are not handed out; otherwise an i32 count and the splits.
+///       static void WriteEnumerator(BufferWriter& out, const std::deque<Split>& splits);
+///       static std::deque<Split> ReadEnumerator(BufferReader& in);
+///
+/// Records are read again exactly from Position() on: Read must be repeatable. Methods may throw,
+/// the static ones that read a DecodeError; the message should name the input and what to do.
+// clang-format on
 
 #include <algorithm>
 #include <cstdint>
@@ -254,8 +263,12 @@ class SplitSourceCoordinator final : public SourceCoordinator {
 
   std::string Snapshot(int64_t /*checkpoint_id*/) override {
     BufferWriter body;
-    body.Put<int32_t>(static_cast<int32_t>(splits_.size()));
-    for (const Split& s : splits_) Source::WriteSplit(body, s);
+    if constexpr (requires { Source::WriteEnumerator(body, splits_); }) {
+      Source::WriteEnumerator(body, splits_);
+    } else {
+      body.Put<int32_t>(static_cast<int32_t>(splits_.size()));
+      for (const Split& s : splits_) Source::WriteSplit(body, s);
+    }
     BufferWriter out;
     out.Put<int32_t>(kFrameVersion);
     out.Put<int32_t>(Source::kEnumeratorVersion);
@@ -277,9 +290,13 @@ class SplitSourceCoordinator final : public SourceCoordinator {
                         "." + std::to_string(version) + ", which this build does not know");
     }
     BufferReader body(in.GetBytes(static_cast<size_t>(length)));
-    const int32_t n = body.Get<int32_t>();
-    for (int32_t i = 0; i < n; ++i)
-      splits_.push_back(Source::ReadSplit(body, Source::kSplitVersion));
+    if constexpr (requires { Source::ReadEnumerator(body); }) {
+      splits_ = Source::ReadEnumerator(body);
+    } else {
+      const int32_t n = body.Get<int32_t>();
+      for (int32_t i = 0; i < n; ++i)
+        splits_.push_back(Source::ReadSplit(body, Source::kSplitVersion));
+    }
   }
 
   const Source source_;
