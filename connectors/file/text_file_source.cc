@@ -1,14 +1,19 @@
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <limits>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
+#include "connectors/file/input_file.h"
 #include "connectors/file/local_path.h"
 #include "flink/connector/file_source.h"
 
@@ -17,6 +22,10 @@ namespace {
 
 constexpr int64_t kMinSplitBytes = 64 << 10;
 constexpr int64_t kSplitsPerSubtask = 4;
+constexpr int64_t kWholeFiles = std::numeric_limits<int64_t>::max();
+/// How far behind a wanted boundary a line start is looked for; without one the range before goes
+/// on to the next boundary.
+constexpr int64_t kMaxBoundarySearch = 1 << 20;
 constexpr size_t kBufferBytes = 256 << 10;
 /// A batch of lines does not grow much beyond this, however long they are.
 constexpr int64_t kMaxBatchBytes = 1 << 20;
@@ -24,39 +33,71 @@ constexpr size_t kMaxLineBytes = size_t{1} << 30;
 /// Deeper trees are taken for a loop of symbolic links.
 constexpr int kMaxDepth = 64;
 
-struct InputFile {
+struct ListedFile {
   std::string path;
   int64_t size = 0;
+  int64_t modification_time_ms = 0;
 };
 
-[[noreturn]] void Fail(const std::string& what, const std::string& path,
-                       const std::string& reason) {
-  throw std::runtime_error(what + " " + path + ": " + reason);
+/// Flink decompresses these; their bytes are no lines.
+void CheckNotCompressed(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension().string();
+  for (const char* compressed : {".gz", ".gzip", ".deflate", ".bz2", ".xz"}) {
+    if (extension != compressed) continue;
+    FailInput("input file", path,
+              "it is compressed, as its name says, which this source does not read; decompress it");
+  }
 }
 
-void Collect(const std::filesystem::path& path, int depth, std::vector<InputFile>& files) {
+void Collect(const std::filesystem::path& path, int depth, std::vector<ListedFile>& files) {
   namespace fs = std::filesystem;
-  if (depth > kMaxDepth)
-    Fail("input directory", path.string(), "nested too deeply, probably a loop of symbolic links");
+  if (depth > kMaxDepth) {
+    FailInput("input directory", path.string(),
+              "nested too deeply, probably a loop of symbolic links");
+  }
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status))
-    Fail("input path", path.string(), "it does not exist; check the job's arguments");
+    FailInput("input path", path.string(), "it does not exist; check the job's arguments");
   if (!fs::is_directory(status)) {
-    const auto size = fs::file_size(path, error);
-    if (error) Fail("input file", path.string(), error.message());
-    files.push_back({path.string(), static_cast<int64_t>(size)});
+    CheckNotCompressed(path.string());
+    struct stat info;
+    if (::stat(path.c_str(), &info) != 0)
+      FailInput("input file", path.string(), std::strerror(errno));
+    if (!S_ISREG(info.st_mode))
+      FailInput("input path", path.string(), "it is neither a file nor a directory");
+    files.push_back({path.string(), info.st_size, ModificationTimeMs(info)});
     return;
   }
   std::vector<fs::path> entries;
   fs::directory_iterator it(path, error);
-  if (error) Fail("input directory", path.string(), "cannot be read: " + error.message());
+  if (error) FailInput("input directory", path.string(), "cannot be read: " + error.message());
   for (const fs::directory_entry& entry : it) {
     const std::string name = entry.path().filename().string();
     if (name[0] != '.' && name[0] != '_') entries.push_back(entry.path());
   }
   std::sort(entries.begin(), entries.end());
   for (const fs::path& entry : entries) Collect(entry, depth + 1, files);
+}
+
+/// Where the ranges of a file begin: at line starts, about `wanted` bytes from one to the next.
+std::vector<int64_t> RangeStarts(const ListedFile& listed, int64_t wanted) {
+  std::vector<int64_t> starts = {0};
+  if (listed.size <= wanted) return starts;
+  const InputFile file(listed.path);
+  const int64_t parts = (listed.size - 1) / wanted + 1;
+  // In this order the product stays in range for files of any size.
+  const auto boundary = [&](int64_t i) {
+    return listed.size / parts * i + listed.size % parts * i / parts;
+  };
+  for (int64_t i = 1; i < parts; ++i) {
+    const int64_t at = boundary(i);
+    if (at <= starts.back()) continue;
+    const int64_t limit = std::min(boundary(i + 1), at + kMaxBoundarySearch);
+    const std::optional<int64_t> start = file.FindLineStart(at, limit);
+    if (start && *start < listed.size) starts.push_back(*start);
+  }
+  return starts;
 }
 
 }  // namespace
@@ -72,91 +113,81 @@ TextFileSource TextFileSource::WithSplitBytes(int64_t bytes) const {
   return source;
 }
 
+TextFileSource TextFileSource::WithWholeFiles() const { return WithSplitBytes(kWholeFiles); }
+
 void TextFileSource::SetWorkingDirectory(const std::string& directory) {
   path_ = ResolvePath(directory, path_);
 }
 
-void TextFileSource::WriteSplit(BufferWriter& out, const Split& split) {
-  out.Put<int32_t>(static_cast<int32_t>(split.path.size()));
-  out.PutBytes(split.path);
-  out.Put<int64_t>(split.next);
-  out.Put<int64_t>(split.end);
-}
-
-TextFileSource::Split TextFileSource::ReadSplit(BufferReader& in, int32_t version) {
-  if (version != kSplitVersion) {
-    throw DecodeError("a text file split has version " + std::to_string(version) +
-                      ", which this build does not know");
-  }
-  Split split;
-  const int32_t length = in.Get<int32_t>();
-  if (length < 0) throw DecodeError("a text file split has a negative length");
-  split.path = in.GetBytes(static_cast<size_t>(length));
-  split.next = in.Get<int64_t>();
-  split.end = in.Get<int64_t>();
-  return split;
-}
-
 std::vector<TextFileSource::Split> TextFileSource::MakeSplits(int parallelism) const {
-  std::vector<InputFile> files;
-  Collect(path_, 0, files);
+  std::vector<ListedFile> files;
+  Collect(std::filesystem::absolute(path_), 0, files);
   int64_t total = 0;
-  for (const InputFile& f : files) total += f.size;
-  int64_t wanted = split_bytes_;
-  if (wanted == 0) {
-    wanted = std::clamp(total / (kSplitsPerSubtask * std::max(parallelism, 1)) + 1, kMinSplitBytes,
-                        kMaxSplitBytes);
-  }
+  for (const ListedFile& f : files) total += f.size;
+  const int64_t share =
+      std::max(total / (kSplitsPerSubtask * std::max(parallelism, 1)) + 1, kMinSplitBytes);
+  const auto range_bytes = [&](const ListedFile& f) {
+    if (split_bytes_ != 0) return split_bytes_;
+    // A file that one subtask can read without the others waiting for it stays whole.
+    if (parallelism <= 1 || f.size <= share) return kWholeFiles;
+    return std::min(share, kMaxSplitBytes);
+  };
   std::vector<Split> splits;
-  for (const InputFile& f : files) {
-    const int64_t parts = (f.size + wanted - 1) / wanted;
-    for (int64_t i = 0; i < parts; ++i) {
-      // In this order the product stays in range for files of any size.
-      const int64_t whole = f.size / parts;
-      const int64_t rest = f.size % parts;
-      splits.push_back(
-          {f.path, whole * i + rest * i / parts, whole * (i + 1) + rest * (i + 1) / parts});
+  for (const ListedFile& f : files) {
+    if (f.size == 0) continue;
+    std::vector<int64_t> starts = RangeStarts(f, range_bytes(f));
+    starts.push_back(f.size);
+    for (size_t i = 0; i + 1 < starts.size(); ++i) {
+      Split split;
+      // Ten digits or more, as Flink counts its splits.
+      char id[24];
+      std::snprintf(id, sizeof id, "%010zu", splits.size() + 1);
+      split.id = id;
+      split.path = f.path;
+      split.offset = starts[i];
+      split.length = starts[i + 1] - starts[i];
+      split.modification_time_ms = f.modification_time_ms;
+      split.file_size = f.size;
+      // Without it Flink would refuse the last range of a file, too.
+      if (split.offset != 0) split.position = Split::Position{split.offset, 0};
+      splits.push_back(std::move(split));
     }
   }
   return splits;
 }
 
 bool TextFileSource::ReadBefore(const Split& a, const Split& b) {
-  return std::tie(a.path, a.next) < std::tie(b.path, b.next);
+  return std::tie(a.path, a.offset) < std::tie(b.path, b.offset);
 }
 
 TextFileSource::Reader::Reader(const TextFileSource& /*source*/) {}
 
-TextFileSource::Reader::~Reader() { Close(); }
-
-void TextFileSource::Reader::Close() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
+TextFileSource::Reader::~Reader() = default;
 
 void TextFileSource::Reader::Open(const Split& split) {
-  Close();
+  CheckNotCompressed(split.path);
   split_ = split;
-  fd_ = ::open(split.path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0)
-    Fail("input file", split.path, std::string("cannot be opened: ") + std::strerror(errno));
-  struct stat info;
-  if (::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) && info.st_size < split.end) {
-    Fail("input file", split.path,
-         "it has " + std::to_string(info.st_size) + " bytes, but the job began with at least " +
-             std::to_string(split.end) + "; files must not change while a job reads them");
-  }
-  ::posix_fadvise(fd_, split.next, split.end - split.next, POSIX_FADV_SEQUENTIAL);
+  const Split::Position position = split.position.value_or(Split::Position{});
+  next_ = position.offset == Split::kNoOffset ? split.offset : position.offset;
+  end_ = split.offset + split.length;
+  lines_to_skip_ = position.lines;
+  file_ = std::make_unique<InputFile>(split.path);
+  file_->CheckNotShorterThan(end_);
+  file_->WillReadInOrder(next_, end_ - next_);
   used_ = 0;
   filled_ = 0;
   if (buffer_.empty()) buffer_.resize(kBufferBytes);
-  file_at_ = split.next;
-  if (split.next == 0) return;
-  // A line begins here only behind a newline; one that began earlier belongs to the range before.
-  --file_at_;
-  const char* newline = FindNewline();
-  used_ = newline == nullptr ? filled_ : static_cast<size_t>(newline - buffer_.data()) + 1;
-  split_.next = file_at_ - static_cast<int64_t>(filled_ - used_);
+}
+
+TextFileSource::Split TextFileSource::Reader::Position() const {
+  Split split = split_;
+  // At the beginning of a file there is nothing to say but how many lines to skip.
+  split.position.reset();
+  if (next_ != 0)
+    split.position = Split::Position{next_, lines_to_skip_};
+  else if (lines_to_skip_ != 0)
+    split.position = Split::Position{Split::kNoOffset, lines_to_skip_};
+  return split;
 }
 
 bool TextFileSource::Reader::Fill() {
@@ -167,21 +198,15 @@ bool TextFileSource::Reader::Fill() {
   }
   if (filled_ == buffer_.size()) {
     if (filled_ >= kMaxLineBytes) {
-      Fail("input file", split_.path,
-           "the line at byte " + std::to_string(split_.next) + " is longer than 1 GiB");
+      FailInput("input file", split_.path,
+                "the line at byte " + std::to_string(next_) + " is longer than 1 GiB");
     }
     buffer_.resize(buffer_.size() * 2);
   }
-  for (;;) {
-    const ssize_t n = ::pread(fd_, buffer_.data() + filled_, buffer_.size() - filled_, file_at_);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      Fail("input file", split_.path, std::string("cannot be read: ") + std::strerror(errno));
-    }
-    filled_ += static_cast<size_t>(n);
-    file_at_ += n;
-    return n != 0;
-  }
+  const size_t n = file_->Read(buffer_.data() + filled_, buffer_.size() - filled_,
+                               next_ + static_cast<int64_t>(filled_));
+  filled_ += n;
+  return n != 0;
 }
 
 const char* TextFileSource::Reader::FindNewline() {
@@ -192,27 +217,63 @@ const char* TextFileSource::Reader::FindNewline() {
       return static_cast<const char*>(at);
     }
     searched = filled_ - used_;
-    if (!Fill()) return nullptr;
+    if (!Fill()) break;
   }
+  if (filled_ == used_) {  // The file has become shorter.
+    FailInput("input file", split_.path,
+              "it ends at byte " + std::to_string(next_) + ", before the job has read it");
+  }
+  return nullptr;
+}
+
+void TextFileSource::Reader::Use(size_t bytes) {
+  used_ += bytes;
+  next_ += static_cast<int64_t>(bytes);
 }
 
 bool TextFileSource::Reader::Read(Batch<std::string>& out, size_t limit) {
-  const int64_t first = split_.next;
-  for (; limit != 0 && split_.next < split_.end && split_.next - first < kMaxBatchBytes; --limit) {
-    const char* newline = FindNewline();
+  const int64_t first = next_;
+  if (lines_to_skip_ != 0) {
+    while (lines_to_skip_ != 0 && next_ - first < kMaxBatchBytes) SkipLines();
+    return lines_to_skip_ != 0 || next_ < end_;
+  }
+  for (; limit != 0 && next_ < end_ && next_ - first < kMaxBatchBytes; --limit) {
+    const char* const newline = FindNewline();
     const char* const begin = buffer_.data() + used_;
     const char* end = newline == nullptr ? buffer_.data() + filled_ : newline;
-    const int64_t bytes = end - begin + (newline == nullptr ? 0 : 1);
-    if (bytes == 0) {  // The file has become shorter.
-      Fail("input file", split_.path,
-           "it ends at byte " + std::to_string(split_.next) + ", before the job has read it");
-    }
+    const size_t bytes = static_cast<size_t>(end - begin) + (newline == nullptr ? 0 : 1);
     if (newline != nullptr && end != begin && end[-1] == '\r') --end;
     out.records.emplace_back(begin, static_cast<size_t>(end - begin));
-    used_ += static_cast<size_t>(bytes);
-    split_.next += bytes;
+    Use(bytes);
   }
-  return split_.next < split_.end;
+  return next_ < end_;
+}
+
+void TextFileSource::Reader::SkipLines() {
+  if (next_ >= end_) {
+    FailInput("input file", split_.path,
+              "the snapshot says that " + std::to_string(lines_to_skip_) +
+                  " more lines of it have been read than it has; files must not change while a "
+                  "job reads them");
+  }
+  const char* const newline = FindNewline();
+  const char* const begin = buffer_.data() + used_;
+  const char* const end = newline == nullptr ? buffer_.data() + filled_ : newline;
+  // For Flink a \r ends a line on its own, too.
+  const char* at = begin;
+  while (lines_to_skip_ != 0) {
+    const void* found = std::memchr(at, '\r', static_cast<size_t>(end - at));
+    if (found == nullptr) break;
+    const char* const behind = static_cast<const char*>(found) + 1;
+    if (behind == newline) break;
+    at = behind;
+    --lines_to_skip_;
+  }
+  if (lines_to_skip_ != 0 && (newline != nullptr || at != end)) {
+    at = newline == nullptr ? end : newline + 1;
+    --lines_to_skip_;
+  }
+  Use(static_cast<size_t>(at - begin));
 }
 
 }  // namespace flink
