@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Savepoints between this system and a real Apache Flink 1.20, both ways.
 
-    interop_test.py --dist BUILD/dist --jobs DIRECTORY --expected BINARY [unittest arguments]
+    interop_test.py --dist BUILD/dist --jobs DIRECTORY --expected BINARY --splits BINARY [unittest arguments]
 
 $PEER is a directory in which ../shared/interop/peer has installed Flink ("peer install"). Without it, without a JDK
 or without that folder beside the source tree the test is skipped: exit code 77."""
@@ -112,7 +112,9 @@ def savepoint_path(text):
     raise AssertionError("no savepoint in: " + text)
 
 
-class InteropTest(unittest.TestCase):
+class TestWithClusters(unittest.TestCase):
+    """A cluster of each kind for all tests of a class."""
+
     @classmethod
     def setUpClass(cls):
         cls.peer = cls.enterClassContext(Peer(os.environ["PEER"]))
@@ -129,6 +131,12 @@ class InteropTest(unittest.TestCase):
     def stop(self, job):
         return savepoint_path(self.ours.flink("stop", "-p", self.path("savepoints"), job).stdout)
 
+    def flink_records_written(self, job):
+        vertices = self.peer.rest.call(f"/jobs/{job}")["vertices"]
+        return vertices[0]["metrics"]["write-records"]
+
+
+class InteropTest(TestWithClusters):
     def check(self, savepoint, expected):
         name = self.path("expected.json")
         with open(name, "w") as f:
@@ -202,15 +210,125 @@ class InteropTest(unittest.TestCase):
             self.assertEqual(text.returncode, 0, text.stdout)
             self.assert_rest_is_counted(output)
 
-    def flink_records_written(self, job):
-        vertices = self.peer.rest.call(f"/jobs/{job}")["vertices"]
-        return vertices[0]["metrics"]["write-records"]
+
+class TextFileSourceTest(TestWithClusters):
+    """TextFilesJob and TextFiles.java: running sums of the numbers in text files, by word."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.job = os.path.join(OPTIONS.jobs, "TextFilesJob.so")
+        cls.input = os.path.join(cls.ours.root, "input")
+        os.makedirs(os.path.join(cls.input, "below"))
+        cls.totals = {}
+        cls.count = 0
+        for name, count, end in (("a.txt", 50_000, "\n"), ("b", 40_000, "\r\n"), ("below/é ü.txt", 60_000, "\n"),
+                                 ("below/one line", 1, ""), ("z", 49_999, "\n")):
+            cls.write(name, count, end)
+
+    @classmethod
+    def write(cls, name, count, end):
+        """The last line ends with the file."""
+        with open(os.path.join(cls.input, name), "w", newline="") as f:
+            for i in range(count):
+                cls.count += 1
+                word = f"w{cls.count % 97}"
+                cls.totals[word] = cls.totals.get(word, 0) + cls.count
+                f.write(f"{word} {cls.count}" + (end if i + 1 < count else ""))
+
+    def ours_to_savepoint(self, parallelism, records, *arguments, source=None, rate=40_000):
+        """Stops a job after about so many records."""
+        job = self.ours.run_detached("-p", parallelism, self.job, "--input", source or self.input, "--rate",
+                                     rate // parallelism, *arguments)
+        self.ours.wait_for("many records", lambda: self.records_written(job) > records)
+        return self.stop(job)
+
+    def flink(self, output, per_millisecond, parallelism, backend, savepoint=None, source=None):
+        """Starts the Java job. It has all state of the savepoint, or does not start."""
+        return self.peer.rest.run(self.peer.jar, "interop.TextFiles",
+                                  [source or self.input, output, str(per_millisecond), str(parallelism), backend],
+                                  "file://" + savepoint if savepoint else None)
+
+    def flink_to_savepoint(self, parallelism, backend, savepoint=None):
+        """Stops the Java job in the middle: slowly, because Flink's metrics are up to ten seconds old."""
+        job = self.flink(self.path("flink-" + backend), 2, parallelism, backend, savepoint)
+        self.peer.rest.wait(job, ("RUNNING",), 60)
+        self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 5000)
+        savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
+        self.peer.rest.cancel(job)
+        return savepoint
+
+    def finish(self, savepoint, parallelism, backend="rocksdb"):
+        """Goes on here to the end; returns the output's directory."""
+        output = self.path("ours-" + backend)
+        done = self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={backend}", "-s", savepoint, self.job,
+                               "--input", self.input, "--output", output, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return output
+
+    def assert_rest_is_summed(self, output):
+        """With what came before, each line has been counted once."""
+        sums = {}
+        for line in lines(output):
+            word, number = line.split(",")
+            sums.setdefault(word, []).append(int(number))
+        self.assertEqual({word: max(numbers) for word, numbers in sums.items()}, self.totals)
+        self.assertLess(sum(map(len, sums.values())), self.count)
+
+    def test_flink_goes_on_exactly_in_the_middle_of_our_files(self):
+        for ours, arguments, theirs in ((1, (), (("hashmap", 3), ("rocksdb", 1))),
+                                        (2, ("--whole-files",), (("hashmap", 1), ("rocksdb", 2)))):
+            savepoint = self.ours_to_savepoint(ours, 70_000, *arguments)
+            for backend, parallelism in theirs:
+                output = self.path(f"flink-{ours}-{backend}")
+                restored = self.flink(output, 0, parallelism, backend, savepoint)
+                self.peer.rest.wait(restored, ("FINISHED",), 120)
+                self.assert_rest_is_summed(output)
+
+    def test_we_go_on_exactly_in_the_middle_of_flinks_files(self):
+        for backend, ours, parallelisms in (("hashmap", "rocksdb", (2, 3)), ("rocksdb", "hashmap", (1, 2))):
+            savepoint = self.flink_to_savepoint(parallelisms[0], backend)
+            checked = subprocess.run([OPTIONS.splits, savepoint], text=True, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            self.assertEqual(checked.returncode, 0, checked.stdout)
+            waiting, begun = map(int, checked.stdout.split())
+            self.assertGreater(waiting, 0)
+            self.assertGreater(begun, 0)
+            self.assert_rest_is_summed(self.finish(savepoint, parallelisms[1], ours))
+
+    def test_a_file_that_was_begun_here_and_in_flink_ends_here(self):
+        savepoint = self.flink_to_savepoint(1, "hashmap", self.ours_to_savepoint(1, 30_000))
+        self.assert_rest_is_summed(self.finish(savepoint, 2))
+
+    def test_flink_refuses_a_range_that_ends_within_its_file(self):
+        savepoint = self.ours_to_savepoint(2, 50_000, "--split-bytes", 100_000)
+        restored = self.flink(self.path("flink"), 0, 2, "hashmap", savepoint)
+        with self.assertRaisesRegex(RuntimeError, "SimpleStreamFormat is not splittable"):
+            self.peer.rest.wait(restored, ("FINISHED",), 120)
+        self.assert_rest_is_summed(self.finish(savepoint, 3))
+
+    def test_flink_reads_the_last_range_of_a_file(self):
+        source = os.path.join(self.input, "below", "é ü.txt")
+        half = os.path.getsize(source) // 2 + 1
+        savepoint = self.ours_to_savepoint(1, 35_000, "--split-bytes", half, source=source, rate=10_000)
+        output = self.path("flink")
+        self.peer.rest.wait(self.flink(output, 0, 1, "hashmap", savepoint, source), ("FINISHED",), 120)
+        sums = {}
+        for line in lines(output):
+            word, number = line.split(",")
+            sums[word] = max(sums.get(word, 0), int(number))
+        expected = {}
+        with open(source) as f:
+            for line in f:
+                word, number = line.split()
+                expected[word] = expected.get(word, 0) + int(number)
+        self.assertEqual(sums, expected)
 
 
 def main():
     global OPTIONS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("dist", "jobs", "expected"):
+    for name in ("dist", "jobs", "expected", "splits"):
         parser.add_argument("--" + name, required=True)
     OPTIONS, rest = parser.parse_known_args()
     for missing, what in ((not os.path.isdir(SHARED), SHARED + " is not there"),
