@@ -122,6 +122,8 @@ TEST_F(TextFileSourceTest, ARangeBeginsAndEndsBetweenLines) {
       for (size_t i = 0; i < splits.size(); ++i) {
         ASSERT_EQ(splits[i].offset, at);
         ASSERT_GT(splits[i].length, 0);
+        // Flink takes the last range of a file by its reader's position.
+        ASSERT_EQ(splits[i].position.has_value(), at != 0);
         if (at != 0) {
           ASSERT_EQ(text.content[static_cast<size_t>(at) - 1], '\n');
         }
@@ -361,6 +363,11 @@ TEST_F(TextFileSourceTest, LinesThatFlinkHasReadAreSkipped) {
   EXPECT_EQ(rest(-1, 2), Strings{"3"});
   EXPECT_EQ(rest(-1, 3), Strings{});
   EXPECT_THROW(rest(-1, 4), std::runtime_error);
+  Write("f", "1\r2\r");
+  split = TextFileSource(directory_).MakeSplits(1).at(0);
+  EXPECT_EQ(rest(-1, 1), Strings{"2\r"});
+  EXPECT_EQ(rest(-1, 2), Strings{});
+  EXPECT_THROW(rest(-1, 3), std::runtime_error);
 }
 
 /// A snapshot while many lines are being skipped loses none.
