@@ -1,5 +1,6 @@
 package interop;
 
+import java.time.Duration;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.RichMapFunction;
 import org.apache.flink.api.java.tuple.Tuple2;
@@ -13,7 +14,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 /**
  * The counterpart in Java of TextFilesJob: same uids, same types.
  *
- * <p>TextFiles INPUT OUTPUT_DIRECTORY RECORDS_PER_MILLISECOND PARALLELISM BACKEND
+ * <p>TextFiles INPUT OUTPUT_DIRECTORY RECORDS_PER_MILLISECOND PARALLELISM BACKEND [watch]
  */
 public class TextFiles {
   /** "word number" to both, at a pace. */
@@ -38,13 +39,18 @@ public class TextFiles {
   public static void main(String[] args) throws Exception {
     Configuration configuration = new Configuration();
     configuration.setString("state.backend.type", args[4]);
+    // Tasks of a job without checkpoints do not align barriers: its savepoints hold records twice.
+    configuration.setString("execution.checkpointing.interval", "1 h");
     configuration.setString("restart-strategy.type", "none");
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration);
     env.setParallelism(Integer.parseInt(args[3]));
-    FileSource<String> source =
-        FileSource.forRecordStreamFormat(new TextLineInputFormat(), new Path(args[0])).build();
-    env.fromSource(source, WatermarkStrategy.noWatermarks(), "lines")
+    var source =
+        FileSource.forRecordStreamFormat(new TextLineInputFormat(), new Path(args[0]));
+    if (args.length > 5) {
+      source.monitorContinuously(Duration.ofSeconds(1));
+    }
+    env.fromSource(source.build(), WatermarkStrategy.noWatermarks(), "lines")
         .uid("source")
         .map(new Parse(Integer.parseInt(args[2])))
         .keyBy(count -> count.f0)

@@ -24,6 +24,8 @@ sys.path[:0] = [os.path.join(SOURCE, "benchmarks"), SHARED]
 from cluster import Cluster, free_ports  # noqa: E402
 
 OPTIONS = None
+PEER = None
+OURS = None
 KEYS = 60
 COUNT = 400_000
 
@@ -112,13 +114,17 @@ def savepoint_path(text):
     raise AssertionError("no savepoint in: " + text)
 
 
-class TestWithClusters(unittest.TestCase):
-    """A cluster of each kind for all tests of a class."""
+def setUpModule():
+    """A cluster of each kind for all tests."""
+    global PEER, OURS
+    PEER = unittest.enterModuleContext(Peer(os.environ["PEER"]))
+    OURS = unittest.enterModuleContext(Cluster(OPTIONS.dist, slots=8))
 
+
+class TestWithClusters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.peer = cls.enterClassContext(Peer(os.environ["PEER"]))
-        cls.ours = cls.enterClassContext(Cluster(OPTIONS.dist, slots=8))
+        cls.peer, cls.ours = PEER, OURS
         cls.job = os.path.join(OPTIONS.jobs, "StateTypesJob.so")
 
     def path(self, name):
@@ -243,26 +249,31 @@ class TextFileSourceTest(TestWithClusters):
         self.ours.wait_for("many records", lambda: self.records_written(job) > records)
         return self.stop(job)
 
-    def flink(self, output, per_millisecond, parallelism, backend, savepoint=None, source=None):
+    def flink(self, output, per_millisecond, parallelism, backend, savepoint=None, source=None, options=()):
         """Starts the Java job. It has all state of the savepoint, or does not start."""
         return self.peer.rest.run(self.peer.jar, "interop.TextFiles",
-                                  [source or self.input, output, str(per_millisecond), str(parallelism), backend],
+                                  [source or self.input, output, str(per_millisecond), str(parallelism), backend,
+                                   *options],
                                   "file://" + savepoint if savepoint else None)
 
-    def flink_to_savepoint(self, parallelism, backend, savepoint=None):
-        """Stops the Java job in the middle: slowly, because Flink's metrics are up to ten seconds old."""
-        job = self.flink(self.path("flink-" + backend), 2, parallelism, backend, savepoint)
+    def flink_to_savepoint(self, parallelism, backend, savepoint=None, options=()):
+        """Stops the Java job in the middle: it is slow, because Flink's metrics are up to ten seconds old."""
+        job = self.flink(self.path("flink-" + backend), 2, parallelism, backend, savepoint, options=options)
         self.peer.rest.wait(job, ("RUNNING",), 60)
         self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 5000)
         savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
         self.peer.rest.cancel(job)
         return savepoint
 
-    def finish(self, savepoint, parallelism, backend="rocksdb"):
-        """Goes on here to the end; returns the output's directory."""
-        output = self.path("ours-" + backend)
-        done = self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={backend}", "-s", savepoint, self.job,
+    def restore(self, output, savepoint, parallelism, backend="rocksdb"):
+        """Goes on here to the end."""
+        return self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={backend}", "-s", savepoint, self.job,
                                "--input", self.input, "--output", output, check=False)
+
+    def finish(self, savepoint, parallelism, backend="rocksdb"):
+        """Goes on here to the end, well; returns the output's directory."""
+        output = self.path("ours-" + backend)
+        done = self.restore(output, savepoint, parallelism, backend)
         self.assertEqual(done.returncode, 0, done.stdout)
         return output
 
@@ -299,6 +310,13 @@ class TextFileSourceTest(TestWithClusters):
     def test_a_file_that_was_begun_here_and_in_flink_ends_here(self):
         savepoint = self.flink_to_savepoint(1, "hashmap", self.ours_to_savepoint(1, 30_000))
         self.assert_rest_is_summed(self.finish(savepoint, 2))
+
+    def test_we_refuse_a_source_that_watches_a_directory(self):
+        savepoint = self.flink_to_savepoint(1, "hashmap", options=("watch",))
+        refused = self.restore(self.path("ours"), savepoint, 1)
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertIn("it watches a directory for new files and has seen 5;", refused.stdout)
+        self.assertEqual(lines(self.path("ours")), [])
 
     def test_flink_refuses_a_range_that_ends_within_its_file(self):
         savepoint = self.ours_to_savepoint(2, 50_000, "--split-bytes", 100_000)
