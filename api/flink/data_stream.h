@@ -199,8 +199,12 @@ class DataStream : public OperatorSettings<DataStream<T>> {
     node.name = sink.Name();
     node.is_sink = true;
     if constexpr (requires { Sink::kStateful; }) node.stateful = Sink::kStateful;
-    node.make_operator = [sink = std::move(sink)] { return sink.MakeOperator(); };
-    return DataStreamSink(this->graph_, this->graph_->AddNode(std::move(node), inputs_));
+    node.make_operator = [sink] { return sink.MakeOperator(); };
+    const int writer = this->graph_->AddNode(std::move(node), inputs_);
+    if constexpr (requires { sink.MakeCommitter(); }) {
+      this->graph_->AddCommitter(writer, [sink = std::move(sink)] { return sink.MakeCommitter(); });
+    }
+    return DataStreamSink(this->graph_, writer);
   }
 
   /// Prints the records where the subtasks run (see PrintSink).

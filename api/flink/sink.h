@@ -8,11 +8,19 @@
 ///       std::unique_ptr<Operator> MakeOperator() const;   // one per subtask; input 0 takes
 ///       Batch<Record> std::string Name() const;                         // unless the job names it
 ///       static constexpr bool kStateful = true;           // optional: it writes list states
+///       std::unique_ptr<Operator> MakeCommitter() const;  // optional: see below
 ///     };
+///
+/// A sink that publishes what it wrote only when a checkpoint has completed is two operators, as in
+/// Flink: the writer (MakeOperator, a CommittingSinkOperator) hands what it has finished, its
+/// committables, to the committer (MakeCommitter, a SinkOperator of committables), which keeps them
+/// in its state and publishes them. Both run in one task: settings of the sink hold for both, and
+/// the committer's uid is "Sink Committer: " and the sink's.
 
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "flink/internal/to_text.h"
@@ -29,7 +37,10 @@ class SinkOperator : public Operator, public InputPort {
   void ProcessBatch(BatchBase& batch) final { Write(static_cast<Batch<T>&>(batch)); }
   void ProcessWatermark(int64_t /*watermark_ms*/) final {}
   void ProcessIdle(bool /*idle*/) final {}
-  void EndOfInput() final { Finish(); }
+  void EndOfInput() final {
+    Finish();
+    if (OutputBase* committables = output()) committables->EmitEndOfInput();
+  }
   void Flush() override {}
 
  protected:
@@ -37,6 +48,21 @@ class SinkOperator : public Operator, public InputPort {
   virtual void Write(Batch<T>& batch) = 0;
   /// No more records will come. Checkpoints may still follow.
   virtual void Finish() {}
+};
+
+/// The base of writers in front of a committer. What is emitted in PrepareSnapshot reaches the
+/// committer before it takes its snapshot of the same checkpoint, and what is emitted in Finish
+/// before its input ends.
+template <class T, class Committable>
+class CommittingSinkOperator : public SinkOperator<T> {
+ public:
+  OutputBase* output() final { return &committables_; }
+
+ protected:
+  void Emit(Committable committable) { committables_.Collect(std::move(committable)); }
+
+ private:
+  Output<Committable> committables_;
 };
 
 /// Takes all records and does nothing.

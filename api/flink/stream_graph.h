@@ -37,6 +37,8 @@ struct StreamNode {
   std::optional<int> max_parallelism;
   ChainingStrategy chaining = ChainingStrategy::kAlways;
   bool is_sink = false;
+  /// Of a sink's committer: the node of its writer, which is its only input. 0: no committer.
+  int committer_of = 0;
   bool stateful = false;
   bool keyed = false;
   /// Those of a keyed operator that are known before it is opened, in the order it registers them.

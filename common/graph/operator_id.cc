@@ -49,4 +49,9 @@ OperatorId GeneratedOperatorId(int hashes_so_far, int chainable_out_edges,
   return OperatorId(id);
 }
 
+OperatorId CommitterOperatorId(const OperatorId& writer, std::string_view uid) {
+  if (!uid.empty()) return OperatorIdFromUid("Sink Committer: " + std::string(uid));
+  return GeneratedOperatorId(0, 0, {&writer, 1});
+}
+
 }  // namespace flink

@@ -23,4 +23,8 @@ StatusOr<OperatorId> OperatorIdFromUidHash(std::string_view hex);
 OperatorId GeneratedOperatorId(int hashes_so_far, int chainable_out_edges,
                                std::span<const OperatorId> inputs);
 
+/// The id of the committer behind the writer of a sink, which carries the sink's uid: that of
+/// "Sink Committer: " and the uid, or without one an id that depends on the writer's alone.
+OperatorId CommitterOperatorId(const OperatorId& writer, std::string_view uid);
+
 }  // namespace flink

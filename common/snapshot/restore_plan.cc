@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/graph/operator_id.h"
 #include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/snapshot_operator.h"
@@ -78,7 +79,7 @@ class Planner {
         entry.old_parallelism = old->parallelism;
       }
       const size_t problems = plan_.problems.size();
-      if (old != nullptr && old->fully_finished) {
+      if (old == nullptr ? IsCommitterOfFinished(op, vertex) : old->fully_finished) {
         ++finished;
       } else if (old != nullptr && HasOwnState(*old)) {
         entry.max_parallelism = old->max_parallelism;
@@ -111,6 +112,18 @@ class Planner {
           vertex.id.ToHex(), max_parallelism, vertex.parallelism, vertex.name, max_parallelism);
       MarkIncompatible(vertex);
     }
+  }
+
+  /// Snapshots of the time when a sink was one operator do not know its committer. What its writer
+  /// kept, it published before it finished.
+  bool IsCommitterOfFinished(const graph::OperatorDescription& op,
+                             const graph::JobVertex& vertex) const {
+    return std::any_of(vertex.operators.begin(), vertex.operators.end(),
+                       [&](const graph::OperatorDescription& writer) {
+                         if (CommitterOperatorId(writer.id, writer.uid) != op.id) return false;
+                         const OperatorSnapshot* old = metadata_.FindOperator(writer.id);
+                         return old != nullptr && old->fully_finished;
+                       });
   }
 
   void MarkIncompatible(const graph::JobVertex& vertex) {

@@ -54,8 +54,8 @@ class UnalignedTest : public LifecycleTest {
   }
 };
 
-// flink-surface §4.6 no. 80 (rescaling), 83. No. 84 does not apply: a sink commits by itself, there
-// are no edges behind it.
+// flink-surface §4.6 no. 80 (rescaling), 83. No. 84 does not apply: a sink's writer and
+// committer are always chained.
 TEST_F(UnalignedTest, OvertakesTheBacklogAndBringsItBackExactlyAlsoAtAnotherParallelism) {
   const std::string aligned = BackpressuredJob({"-p", "2"}, "aligned", "slow-1");
   const std::string job = BackpressuredJob(Words{"-p", "2"} + Unaligned(), "out", "slow-2");

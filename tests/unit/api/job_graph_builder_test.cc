@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -174,6 +176,91 @@ TEST(JobGraphBuilderTest, SettingsOfTheProgramBecomeConfiguration) {
   EXPECT_EQ(graph.configuration.at("execution.checkpointing.interval"), "10000 ms");
   EXPECT_EQ(graph.configuration.at("execution.checkpointing.mode"), "AT_LEAST_ONCE");
   EXPECT_EQ(graph.configuration.at("a.b"), "c");
+}
+
+/// A sink with a committer; neither does anything.
+class CommittingSink {
+ public:
+  using Record = int64_t;
+  static constexpr bool kStateful = true;
+  std::string Name() const { return "Sink: Writer"; }
+  std::unique_ptr<Operator> MakeOperator() const { return std::make_unique<Writer>(); }
+  std::unique_ptr<Operator> MakeCommitter() const { return std::make_unique<Committer>(); }
+
+ private:
+  class Writer final : public CommittingSinkOperator<int64_t, int64_t> {
+    void Write(Batch<int64_t>& /*batch*/) override {}
+  };
+  class Committer final : public SinkOperator<int64_t> {
+    void Write(Batch<int64_t>& /*batch*/) override {}
+  };
+};
+
+TEST(JobGraphBuilderTest, ACommitterIsChainedToItsWriterWhateverIsSaid) {
+  StreamExecutionEnvironment env;
+  env.DisableOperatorChaining();
+  const auto source = env.FromSequence(1, 9).Uid("source");
+  source.SinkTo(CommittingSink()).SetParallelism(3).SetMaxParallelism(9).DisableChaining();
+  source.SinkTo(CommittingSink()).Name("Out").Uid("fs-sink").StartNewChain();
+  const JobGraph graph = Build(env);
+  EXPECT_EQ(Names(graph), (Strings{"Source: Sequence Source", "Sink: Writer -> Sink: Committer",
+                                   "Out: Writer -> Out: Committer"}));
+  EXPECT_EQ(graph.edges.size(), 2u);
+  EXPECT_EQ(graph.vertices[1].parallelism, 3);
+  EXPECT_EQ(graph.vertices[1].max_parallelism, 9);
+  const OperatorDescription& writer = graph.vertices[2].operators[0];
+  const OperatorDescription& committer = graph.vertices[2].operators[1];
+  EXPECT_EQ(writer.id, OperatorIdFromUid("fs-sink"));
+  EXPECT_EQ(committer.uid, "Sink Committer: fs-sink");
+  EXPECT_EQ(committer.id.ToHex(), "eda3d22215af2da0e9320abd7f76e4f5");  // As a FileSink's in Flink.
+  EXPECT_TRUE(committer.stateful);
+  EXPECT_EQ(committer.kind, "Operator");
+  for (const StreamNode& node : env.stream_graph().nodes) {
+    if (node.committer_of == 0) continue;
+    const StreamNode& of = env.stream_graph().nodes[static_cast<size_t>(node.committer_of) - 1];
+    EXPECT_EQ(node.parallelism, of.parallelism);
+    EXPECT_EQ(node.max_parallelism, of.max_parallelism);
+  }
+  // It takes its uid from the sink, so nothing is missing but the one of the first sink.
+  EXPECT_EQ(StatefulOperatorsWithoutUid(env.stream_graph()), Strings{"Sink: Writer"});
+  EXPECT_NE(ErrorOf(env, {.auto_generate_uids = false}).find("\"Sink: Writer\" has no uid"),
+            std::string::npos);
+  EXPECT_THROW(source.Map(kAddOne).Uid("Sink Committer: fs-sink"), std::invalid_argument);
+  const auto taken = source.Map(kAddOne).Uid("Sink Committer: other");
+  EXPECT_THROW(taken.SinkTo(CommittingSink()).Uid("other"), std::invalid_argument);
+}
+
+/// The program twice: with a sink of one operator, as all were, and with one of two.
+template <class Sink>
+JobGraph WithoutUids(const Sink& first, const Sink& second) {
+  StreamExecutionEnvironment env;
+  const auto source = env.FromSequence(1, 9);
+  source.Map(kAddOne).SinkTo(first);
+  source.KeyBy(kSelf).Sum().SinkTo(second);
+  env.FromSequence(1, 9).Map(kAddOne).Rebalance().Map(kAddOne).SinkTo(first);
+  return Build(env);
+}
+
+TEST(JobGraphBuilderTest, CommittersDoNotChangeGeneratedIds) {
+  const JobGraph before = WithoutUids(DiscardingSink<int64_t>(), DiscardingSink<int64_t>());
+  const JobGraph now = WithoutUids(CommittingSink(), CommittingSink());
+  ASSERT_EQ(before.vertices.size(), now.vertices.size());
+  std::set<OperatorId> ids;
+  for (size_t v = 0; v < now.vertices.size(); ++v) {
+    std::vector<OperatorId> kept;
+    for (const OperatorDescription& op : now.vertices[v].operators) {
+      EXPECT_TRUE(ids.insert(op.id).second) << op.name;
+      if (op.name == "Sink: Committer") {
+        EXPECT_EQ(op.id, CommitterOperatorId(kept.back(), ""));
+      } else {
+        kept.push_back(op.id);
+      }
+    }
+    std::vector<OperatorId> old;
+    for (const OperatorDescription& op : before.vertices[v].operators) old.push_back(op.id);
+    EXPECT_EQ(kept, old) << now.vertices[v].name;
+  }
+  EXPECT_EQ(ids.size(), 12u);
 }
 
 TEST(PlanJsonTest, ThePlanHasFlinksForm) {

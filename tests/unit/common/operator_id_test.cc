@@ -33,6 +33,13 @@ TEST(OperatorId, GeneratedDependsOnPlaceEdgesAndInputs) {
   EXPECT_NE(GeneratedOperatorId(1, 0, {}), GeneratedOperatorId(1, 0, {&input, 1}));
 }
 
+TEST(OperatorId, OfACommitterComesFromItsSink) {
+  const OperatorId writer = OperatorIdFromUid("fs-sink");
+  // As a FileSink of Flink 1.20 with this uid has it.
+  EXPECT_EQ(CommitterOperatorId(writer, "fs-sink").ToHex(), "eda3d22215af2da0e9320abd7f76e4f5");
+  EXPECT_EQ(CommitterOperatorId(writer, ""), GeneratedOperatorId(0, 0, {&writer, 1}));
+}
+
 TEST(OperatorId, OfAUidHashIsTheHashItself) {
   const auto id = OperatorIdFromUidHash("1F2b5df5a66154aca61fcb26193792be");
   ASSERT_TRUE(id.ok());

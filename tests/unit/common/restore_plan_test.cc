@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/graph/operator_id.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/restore_plan_json.h"
 
@@ -317,6 +318,50 @@ TEST(RestorePlanTest, AnOperatorAddedToAFinishedChainIsAProblem) {
   const RestorePlan plan = MakeRestorePlan(metadata, graph, {"/chk", false});
   ASSERT_THAT(plan.problems, SizeIs(1));
   EXPECT_THAT(plan.problems[0], HasSubstr("only some had finished"));
+}
+
+/// Of a sink with this uid, behind the first operator of the vertex.
+void AddCommitter(const std::string& uid, graph::JobVertex* vertex) {
+  vertex->operators[0].uid = uid;
+  graph::OperatorDescription committer = vertex->operators[0];
+  committer.id = CommitterOperatorId(vertex->operators[0].id, uid);
+  committer.name = "Sink: Committer";
+  committer.uid = uid.empty() ? "" : "Sink Committer: " + uid;
+  vertex->operators.push_back(committer);
+}
+
+TEST(RestorePlanTest, SnapshotsFromBeforeCommittersRestore) {
+  for (const std::string uid : {"sink", ""}) {
+    graph::JobGraph graph = ConnectedGraph(2);
+    AddCommitter(uid, &graph.vertices[1]);
+    RestorePlan plan = Plan({Empty('a', 2), WithState('b', 128, 2)}, graph);
+    EXPECT_THAT(plan.problems, IsEmpty());
+    EXPECT_EQ(plan.operators[1].verdict, RestoreVerdict::kMatched);
+    EXPECT_EQ(plan.operators[2].verdict, RestoreVerdict::kNew);
+    EXPECT_EQ(plan.operators[2].name, "Sink: Committer");
+    // Also of a job whose sink had finished: it stays so.
+    plan = Plan({Finished('a'), Finished('b')}, graph);
+    EXPECT_THAT(plan.problems, IsEmpty());
+    EXPECT_THAT(plan.finished, ElementsAre(graph.vertices[0].id, graph.vertices[1].id));
+  }
+}
+
+TEST(RestorePlanTest, ADroppedSinkIsNamedByTheUidsOfItsWriterAndCommitter) {
+  OperatorSnapshot writer = WithEndOfInputMark('w');
+  writer.subtasks[0].managed_operator_state->states[0].name = "writer_raw_states";
+  OperatorSnapshot committer = writer;
+  committer.operator_id = CommitterOperatorId(Id('w'), "sink");
+  SideFile side;
+  side.operators[writer.operator_id] = {"Sink: Writer", "sink"};
+  side.operators[committer.operator_id] = {"Sink: Committer", "Sink Committer: sink"};
+  const RestorePlan plan =
+      MakeRestorePlan(Metadata({writer, committer}), Graph(1), {"/sp", false}, side);
+  ASSERT_THAT(plan.problems, SizeIs(2));
+  EXPECT_THAT(plan.problems[0],
+              HasSubstr("The operator is \"Sink: Writer\" with the uid \"sink\"."));
+  EXPECT_THAT(
+      plan.problems[1],
+      HasSubstr("The operator is \"Sink: Committer\" with the uid \"Sink Committer: sink\"."));
 }
 
 TEST(RestorePlanTest, RecordsInFlightAreOursAccordingToTheSideFile) {
