@@ -1,19 +1,18 @@
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <stdexcept>
-#include <tuple>
 #include <vector>
 
 #include "common/base/failpoint.h"
+#include "connectors/file/file_sink_state.h"
 #include "connectors/file/local_path.h"
+#include "connectors/file/part_files.h"
 #include "flink/connector/file_sink.h"
 #include "flink/sink.h"
 #include "flink/type_serializer.h"
@@ -21,91 +20,65 @@
 namespace flink {
 namespace {
 
+using file::Exists;
+using file::Fail;
+
 constexpr size_t kBufferBytes = 256 << 10;
-constexpr char kStateName[] = "pending-files";
 constexpr char kInProgress[] = ".inprogress";
 constexpr char kPending[] = ".pending";
 
-[[noreturn]] void Fail(const std::string& what, const std::string& path, int error) {
-  throw std::runtime_error(what + " " + path + ": " + std::strerror(error));
-}
-
-/// A finished file that waits for its checkpoint. Names are without directory.
-struct PendingFile {
+/// State of the time when the sink was one operator: files that wait for their checkpoint, without
+/// their lengths. Names are without directory.
+constexpr char kOldState[] = "pending-files";
+struct OldPendingFile {
   std::string directory;
   std::string pending_name;
   std::string final_name;
-
-  std::string pending_path() const { return directory + "/" + pending_name; }
-  std::string final_path() const { return directory + "/" + final_name; }
 };
-FLINK_FIELDS(PendingFile, directory, pending_name, final_name)
+FLINK_FIELDS(OldPendingFile, directory, pending_name, final_name)
 
-bool SameFile(const std::string& a, const std::string& b) {
-  struct stat x;
-  struct stat y;
-  return ::stat(a.c_str(), &x) == 0 && ::stat(b.c_str(), &y) == 0 && x.st_ino == y.st_ino &&
-         x.st_dev == y.st_dev;
+/// A file that its writer has finished, under its hidden name.
+struct FinishedFile {
+  std::string bucket_id;
+  std::string target;
+  std::string temporary;
+  int64_t length = 0;
+};
+FLINK_FIELDS(FinishedFile, bucket_id, target, temporary, length)
+
+/// What the writer hands to the committer for a checkpoint, also when it is nothing.
+struct Finished {
+  int64_t checkpoint_id = 0;
+  std::vector<FinishedFile> files;
+};
+FLINK_FIELDS(Finished, checkpoint_id, files)
+
+std::string DirectoryOf(const std::string& path) {
+  return std::filesystem::path(path).parent_path().string();
+}
+std::string NameOf(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
 }
 
-bool Exists(const std::string& path) {
-  struct stat info;
-  return ::lstat(path.c_str(), &info) == 0;
+[[noreturn]] void FailRestore(const OperatorContext& context, const std::string& reason) {
+  throw std::runtime_error("the snapshot's files of " + context.operator_name() +
+                           " cannot be restored: " + reason);
 }
 
-void SyncDirectory(const std::string& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) Fail("output directory", directory, errno);
-  const int result = ::fsync(fd);
-  const int error = errno;
-  ::close(fd);
-  // Some network file systems cannot sync a directory; there a rename is durable by itself.
-  if (result != 0 && error != EINVAL && error != EROFS) Fail("output directory", directory, error);
+OperatorListState ListOf(const char* name, std::vector<std::string> elements) {
+  return {name, false, TypeSerializer<Bytes>::Snapshot(), std::move(elements)};
 }
 
-/// Renames unless `to` exists; 0 or errno.
-int RenameNoReplace(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return errno;
-  // The file system does not know that kind of rename: a hard link does not replace either.
-  if (::link(from.c_str(), to.c_str()) != 0) return errno;
-  return ::unlink(from.c_str()) == 0 ? 0 : errno;
-}
-
-/// Publishes a pending file. May be repeated, also by another subtask.
-void Commit(const PendingFile& file) {
-  const int error = RenameNoReplace(file.pending_path(), file.final_path());
-  if (error == 0) return;
-  if (error == ENOENT && Exists(file.final_path())) return;
-  if (error == ENOENT) {
-    throw std::runtime_error(
-        "output file " + file.final_path() +
-        " cannot be published: neither it nor its pending form " + file.pending_name +
-        " exists. Somebody has removed it; restore the file, or start from another snapshot");
-  }
-  if (error == EEXIST) {
-    if (!Exists(file.pending_path())) return;
-    // A crash between link and unlink leaves both names.
-    if (SameFile(file.pending_path(), file.final_path())) {
-      ::unlink(file.pending_path().c_str());
-      return;
-    }
-    throw std::runtime_error("output file " + file.final_path() +
-                             " exists already and is not overwritten; move it away, then " +
-                             file.pending_name + " beside it can be published");
-  }
-  Fail("output file " + file.final_path() + " cannot be published from", file.pending_path(),
-       error);
-}
-
-class TextFileWriter final : public SinkOperator<std::string> {
+class TextFileWriter final : public CommittingSinkOperator<std::string, Finished> {
  public:
   explicit TextFileWriter(std::string directory) : directory_(std::move(directory)) {}
   ~TextFileWriter() override { Discard(); }
 
   void Open(OperatorContext& context) override {
     directory_ = std::filesystem::absolute(directory_).lexically_normal().string();
-    CommitRestored(context);
+    last_checkpoint_ = context.is_restored() ? context.restored_checkpoint_id() : 0;
+    RefuseOldStateOfFlink(context);
+    PublishOldState(context);
     std::error_code error;
     std::filesystem::create_directories(directory_, error);
     if (error)
@@ -121,36 +94,23 @@ class TextFileWriter final : public SinkOperator<std::string> {
         std::to_string(context.attempt()) + "-" + std::to_string(context.subtask_index()) + "-";
     hidden_prefix_ = job_prefix_ + place;
     final_prefix_ = "part-" + context.job_id().substr(0, 8) + suffix + place;
-    if (context.subtask_index() == 0) RemoveLeftovers(context.attempt());
+    if (context.subtask_index() == 0) RemoveLeftovers(directory_, context.attempt());
+    RestoreInProgress(context);
+  }
+
+  void PrepareSnapshot(int64_t checkpoint_id) override {
+    last_checkpoint_ = checkpoint_id;
+    if (!ended_) EmitFinished(checkpoint_id);
   }
 
   void SnapshotState(SnapshotContext& context) override {
-    FinishFile(context.checkpoint_id);
-    OperatorListState state;
-    state.name = kStateName;
-    state.element_serializer_snapshot = TypeSerializer<PendingFile>::Snapshot();
-    for (const auto& [checkpoint_id, file] : pending_) {
-      BufferWriter out;
-      TypeSerializer<PendingFile>::Write(out, file);
-      state.elements.push_back(out.TakeString());
+    std::vector<std::string> buckets;
+    if (wrote_) {
+      file::BucketState bucket;
+      bucket.path = "file:" + directory_;
+      buckets.push_back(file::EncodeBucketState(bucket));
     }
-    context.list_states.push_back(std::move(state));
-  }
-
-  void NotifyCheckpointComplete(int64_t checkpoint_id) override {
-    size_t kept = 0;
-    bool committed = false;
-    for (auto& entry : pending_) {
-      if (entry.first > checkpoint_id) {
-        pending_[kept++] = std::move(entry);
-        continue;
-      }
-      Commit(entry.second);
-      PassFailpoint("sink.committed-one", entry.second.final_name);
-      committed = true;
-    }
-    pending_.resize(kept);
-    if (committed) SyncDirectory(directory_);
+    context.list_states.push_back(ListOf(file::kWriterState, std::move(buckets)));
   }
 
   void Close() override { Discard(); }
@@ -166,23 +126,69 @@ class TextFileWriter final : public SinkOperator<std::string> {
     }
   }
 
-  void CommitRestored(OperatorContext& context) {
-    std::set<std::string> directories;
-    for (const std::string& element : context.RestoredListState(kStateName)) {
-      PendingFile file;
-      BufferReader in(element);
-      TypeSerializer<PendingFile>::Read(in, file);
-      Commit(file);
-      directories.insert(file.directory);
+  /// Belongs to the next checkpoint, whichever it is: no earlier one that could still complete has
+  /// that number.
+  void Finish() override {
+    ended_ = true;
+    EmitFinished(last_checkpoint_ + 1);
+  }
+
+  /// Nobody else would notice that its files are missing.
+  static void RefuseOldStateOfFlink(const OperatorContext& context) {
+    for (const char* name : {file::kCommitterState, "bucket-states"}) {
+      if (context.RestoredListState(name).empty()) continue;
+      FailRestore(context, std::string("its writer has the state \"") + name +
+                               "\", as in Apache Flink before 1.15 or of a StreamingFileSink; only "
+                               "that of a FileSink of Flink 1.20 can be read");
     }
-    for (const std::string& directory : directories) SyncDirectory(directory);
+  }
+
+  void PublishOldState(OperatorContext& context) {
+    std::set<std::string> directories;
+    for (const std::string& element : context.RestoredListState(kOldState)) {
+      OldPendingFile old;
+      BufferReader in(element);
+      TypeSerializer<OldPendingFile>::Read(in, old);
+      file::Publish({old.directory + "/" + old.final_name, old.directory + "/" + old.pending_name,
+                     file::kUnknownLength});
+      directories.insert(old.directory);
+    }
+    for (const std::string& directory : directories) file::SyncDirectory(directory);
+  }
+
+  /// Files that Apache Flink was writing when it took the snapshot. What of them belongs to the
+  /// snapshot becomes a file of ours, so that Flink's stays what the snapshot says. It is published
+  /// like everything that is written before the next checkpoint.
+  void RestoreInProgress(OperatorContext& context) {
+    std::vector<file::BucketState> buckets;
+    for (const std::string& element : context.RestoredListState(file::kWriterState)) {
+      StatusOr<file::BucketState> bucket = file::DecodeBucketState(element);
+      if (!bucket.ok()) FailRestore(context, Message(bucket.status()));
+      if (bucket->in_progress.has_value()) buckets.push_back(std::move(bucket).value());
+    }
+    for (const file::BucketState& bucket : buckets) {
+      const file::Recoverable& old = bucket.in_progress->file;
+      if (file::IsPublished(old)) continue;
+      const std::string directory = DirectoryOf(old.target);
+      if (directory != directory_) RemoveLeftovers(directory, context.attempt());
+      // The copy is removed with this writer from here on.
+      restored_.push_back({bucket.bucket_id, old.target, "", old.length});
+      std::string& copy = restored_.back().temporary;
+      do {
+        copy = directory + "/" + hidden_prefix_ + std::to_string(next_number_++) + kInProgress;
+      } while (Exists(PendingPath(copy)) || !file::CopyInProgress(old, copy));
+    }
+  }
+
+  static std::string PendingPath(const std::string& in_progress) {
+    return in_progress.substr(0, in_progress.size() - (sizeof kInProgress - 1)) + kPending;
   }
 
   /// Removes what earlier attempts of this job were writing when they ended. No snapshot knows such
   /// a file: what a snapshot names has been renamed to a pending file before, and those stay.
-  void RemoveLeftovers(int attempt) {
+  void RemoveLeftovers(const std::string& directory, int attempt) {
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
       const std::string name = entry.path().filename().string();
       if (name.rfind(job_prefix_, 0) != 0 || !name.ends_with(kInProgress)) continue;
       int other = 0;
@@ -205,6 +211,7 @@ class TextFileWriter final : public SinkOperator<std::string> {
       if (fd_ >= 0) break;
       if (errno != EEXIST) Fail("output file cannot be created:", path_, errno);
     }
+    written_ = 0;
     buffer_.reserve(kBufferBytes + 4096);
   }
 
@@ -220,29 +227,49 @@ class TextFileWriter final : public SinkOperator<std::string> {
       at += n;
       left -= static_cast<size_t>(n);
     }
+    written_ += static_cast<int64_t>(buffer_.size());
     buffer_.clear();
   }
 
+  void EmitFinished(int64_t checkpoint_id) {
+    Finished finished;
+    finished.checkpoint_id = checkpoint_id;
+    for (; !restored_.empty(); restored_.erase(restored_.begin())) {
+      FinishedFile file = restored_.front();
+      file.temporary = MakePending(file.temporary);
+      finished.files.push_back(std::move(file));
+    }
+    if (fd_ >= 0) finished.files.push_back(FinishFile());
+    wrote_ = !finished.files.empty();
+    Emit(std::move(finished));
+  }
+
   /// Makes the current file durable and pending.
-  void FinishFile(int64_t checkpoint_id) {
-    if (fd_ < 0) return;
+  FinishedFile FinishFile() {
     FlushBuffer();
     if (::fsync(fd_) != 0) Fail("output file cannot be made durable:", path_, errno);
     const int closed = ::close(fd_);
     fd_ = -1;
     if (closed != 0 && errno != EINTR) Fail("output file cannot be closed:", path_, errno);
-    const std::string number = std::to_string(next_number_++);
-    PendingFile file{directory_, hidden_prefix_ + number + kPending, final_prefix_ + number};
-    if (const int error = RenameNoReplace(path_, file.pending_path())) {
-      Fail("output file cannot be renamed:", path_, error);
-    }
-    PassFailpoint("sink.pending", file.pending_name);
-    SyncDirectory(directory_);
-    pending_.emplace_back(checkpoint_id, std::move(file));
+    const std::string target = directory_ + "/" + final_prefix_ + std::to_string(next_number_++);
+    return {"", target, MakePending(path_), written_};
   }
 
-  /// Drops the file that is being written: no snapshot covers it.
+  /// The new name, durably.
+  static std::string MakePending(const std::string& in_progress) {
+    std::string pending = PendingPath(in_progress);
+    if (const int error = file::RenameNoReplace(in_progress, pending)) {
+      Fail("output file cannot be renamed:", in_progress, error);
+    }
+    PassFailpoint("sink.pending", NameOf(pending));
+    file::SyncDirectory(DirectoryOf(pending));
+    return pending;
+  }
+
+  /// Drops the files that are being written: no snapshot covers them.
   void Discard() {
+    for (const FinishedFile& file : restored_) ::unlink(file.temporary.c_str());
+    restored_.clear();
     if (fd_ < 0) return;
     ::close(fd_);
     fd_ = -1;
@@ -253,12 +280,109 @@ class TextFileWriter final : public SinkOperator<std::string> {
   std::string job_prefix_;     // Of the hidden files of all attempts.
   std::string hidden_prefix_;  // Of this subtask's in this attempt.
   std::string final_prefix_;
+  int64_t last_checkpoint_ = 0;  // Taken, or restored.
+  bool ended_ = false;
+  bool wrote_ = false;                  // Whether the last handing over was of any file.
+  std::vector<FinishedFile> restored_;  // Still under the names of files in progress.
   int64_t next_number_ = 0;
   int fd_ = -1;
-  std::string path_;  // Of the open file.
+  std::string path_;     // Of the open file.
+  int64_t written_ = 0;  // To it; what is in the buffer follows.
   std::string buffer_;
-  /// With the first checkpoint or savepoint that covers the file.
-  std::vector<std::pair<int64_t, PendingFile>> pending_;
+};
+
+class FileCommitter final : public SinkOperator<Finished> {
+ public:
+  void Open(OperatorContext& context) override {
+    subtask_ = context.subtask_index();
+    parallelism_ = context.parallelism();
+    std::vector<FinishedFile> files;
+    for (const std::string& element : context.RestoredListState(file::kCommitterState)) {
+      const auto checkpoints = file::DecodeCommitterState(element);
+      if (!checkpoints.ok()) FailRestore(context, Message(checkpoints.status()));
+      for (const file::CheckpointCommittables& checkpoint : *checkpoints) {
+        for (const file::SubtaskCommittables& subtask : checkpoint.by_subtask) {
+          for (const file::CommitRequest& request : subtask.requests) {
+            AddRestored(context, request, files);
+          }
+        }
+      }
+    }
+    PublishAll(files, [](const FinishedFile&) {});
+  }
+
+  void SnapshotState(SnapshotContext& context) override {
+    std::vector<file::CheckpointCommittables> checkpoints;
+    for (const auto& [checkpoint_id, files] : waiting_) {
+      file::SubtaskCommittables subtask;
+      subtask.subtask = subtask_;
+      for (const FinishedFile& f : files) {
+        file::CommitRequest request;
+        request.committable.bucket_id = f.bucket_id;
+        request.committable.pending =
+            file::PartFile{file::FileUri(f.target), {f.target, f.temporary, f.length}};
+        subtask.requests.push_back(std::move(request));
+      }
+      subtask.expected = static_cast<int32_t>(files.size());
+      checkpoints.push_back({checkpoint_id, parallelism_, {std::move(subtask)}});
+    }
+    context.list_states.push_back(
+        ListOf(file::kCommitterState, {file::EncodeCommitterState(checkpoints)}));
+  }
+
+  void NotifyCheckpointComplete(int64_t checkpoint_id) override {
+    const auto end = waiting_.upper_bound(checkpoint_id);
+    std::vector<FinishedFile> files;
+    for (auto it = waiting_.begin(); it != end; ++it) {
+      files.insert(files.end(), it->second.begin(), it->second.end());
+    }
+    PublishAll(files, [](const FinishedFile& f) {
+      PassFailpoint("sink.committed-one", NameOf(f.target));
+    });
+    waiting_.erase(waiting_.begin(), end);
+  }
+
+ private:
+  void Write(Batch<Finished>& batch) override {
+    for (Finished& finished : batch.records) {
+      std::vector<FinishedFile>& files = waiting_[finished.checkpoint_id];
+      files.insert(files.end(), finished.files.begin(), finished.files.end());
+    }
+  }
+
+  static void AddRestored(const OperatorContext& context, const file::CommitRequest& request,
+                          std::vector<FinishedFile>& files) {
+    // One that could not be committed was given up; the other had been before the snapshot.
+    if (request.state == file::RequestState::kFailed ||
+        request.state == file::RequestState::kCommitted) {
+      return;
+    }
+    const file::Committable& c = request.committable;
+    if (c.compacted.has_value()) {
+      FailRestore(context, "they were written with compaction, which this sink does not do (" +
+                               *c.compacted + " would have to be removed)");
+    }
+    if (!c.pending.has_value()) return;
+    const file::Recoverable& f = c.pending->file;
+    files.push_back({c.bucket_id, f.target, f.temporary, f.length});
+  }
+
+  template <class Published>
+  static void PublishAll(const std::vector<FinishedFile>& files, Published&& published) {
+    std::set<std::string> directories;
+    for (const FinishedFile& f : files) {
+      file::Publish({f.target, f.temporary, f.length});
+      published(f);
+      directories.insert(DirectoryOf(f.target));
+    }
+    for (const std::string& directory : directories) file::SyncDirectory(directory);
+  }
+
+  int subtask_ = 0;
+  int parallelism_ = 1;
+  /// By the first checkpoint or savepoint that covers the files; all that are not committed, also
+  /// those without files, as Apache Flink keeps them.
+  std::map<int64_t, std::vector<FinishedFile>> waiting_;
 };
 
 }  // namespace
@@ -272,6 +396,10 @@ void TextFileSink::SetWorkingDirectory(const std::string& directory) {
 
 std::unique_ptr<Operator> TextFileSink::MakeOperator() const {
   return std::make_unique<TextFileWriter>(directory_);
+}
+
+std::unique_ptr<Operator> TextFileSink::MakeCommitter() const {
+  return std::make_unique<FileCommitter>();
 }
 
 }  // namespace flink

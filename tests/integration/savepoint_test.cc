@@ -121,8 +121,8 @@ TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
   const Words files = Entries(path);
   EXPECT_EQ(std::count(files.begin(), files.end(), "_metadata"), 1);
   EXPECT_EQ(std::count(files.begin(), files.end(), "_flink_cpp.json"), 1);
-  // Of the source, the count and the sink.
-  EXPECT_EQ(files.size(), 2u + 3 * 3) << FilesBelow(path);
+  // Of the source, the count, and the sink's writer and committer.
+  EXPECT_EQ(files.size(), 2u + 4 * 3) << FilesBelow(path);
   const std::string checkpoints = Dir("chk/") + job;
   EXPECT_EQ(FilesBelow(checkpoints), checkpoints + "/_flink_cpp_lock\n");
   const std::string begin = "Disposing savepoint 'file:" + path + "'.\nWaiting for response...\n";

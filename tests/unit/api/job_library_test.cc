@@ -42,7 +42,7 @@ TEST_F(JobLibraryTest, TheWordCountExampleIsAJob) {
   ASSERT_TRUE(graph.ok());
   ASSERT_EQ(graph->vertices.size(), 2u);
   EXPECT_EQ(graph->vertices[0].name, "Source: lines -> words");
-  EXPECT_EQ(graph->vertices[1].name, "count -> format -> files: Writer");
+  EXPECT_EQ(graph->vertices[1].name, "count -> format -> files: Writer -> files: Committer");
 }
 
 TEST_F(JobLibraryTest, TheProgramMayRefuseItsArguments) {
