@@ -8,6 +8,8 @@
 //       each number as text
 //   --case sums --count C --output DIR [--rate R]
 //       numbers 0..C-1 -> ("w<n % 97>", 1) -> running sums -> files "word,sum"
+//   --case lines --count C --output DIR [--rate R]
+//       numbers 0..C-1 -> a line each -> files
 //   --case golden --output DIR [--rate R]
 //       some of its keys again and again -> the operator kv-string of the snapshots that stand
 //       beside the source tree -> files
@@ -237,6 +239,10 @@ FLINK_JOB(env, args) {
         .Sum(&WordCount::count)
         .Uid("count")
         .Map([](const WordCount& w) { return w.word + "," + std::to_string(w.count); })
+        .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
+        .Uid("sink");
+  } else if (which == "lines") {
+    numbers.Map([](int64_t n) { return std::to_string(n); })
         .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
         .Uid("sink");
   } else if (which == "golden") {
