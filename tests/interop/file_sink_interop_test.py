@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 """The text file sink here and FileSink of a real Apache Flink 1.20 take over each other's files.
 
-Arguments and conditions are those of interop_test.py; --expected is the binary same_sink_state."""
+    file_sink_interop_test.py --dist BUILD/dist --jobs DIRECTORY --same-state BINARY [unittest arguments]
+
+Skipped as interop_test.py is."""
 
 import glob
 import os
 import re
 import subprocess
 import sys
-import unittest
 
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 
 import interop_test  # noqa: E402
-from interop_test import Cluster, Peer, lines, savepoint_path  # noqa: E402
+from interop_test import TestWithClusters, lines, savepoint_path, setUpModule  # noqa: E402, F401
 
 COUNT = 300_000
 NEVER = 3_600_000
@@ -34,16 +35,7 @@ def lines_of_flink(directory):
     return found
 
 
-class FileSinkInteropTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.peer = cls.enterClassContext(Peer(os.environ["PEER"]))
-        cls.ours = cls.enterClassContext(Cluster(interop_test.OPTIONS.dist, slots=4))
-        cls.job = os.path.join(interop_test.OPTIONS.jobs, "StateTypesJob.so")
-
-    def path(self, name):
-        return os.path.join(self.ours.root, self.id().rsplit(".", 1)[1] + "-" + name)
-
+class FileSinkInteropTest(TestWithClusters):
     def run_in_flink(self, output, per_millisecond, parallelism, interval, policy, savepoint=None):
         """Nothing that the savepoint holds may be left over."""
         return self.peer.rest.run(self.peer.jar, "interop.Lines",
@@ -52,7 +44,7 @@ class FileSinkInteropTest(unittest.TestCase):
 
     def sink_state(self, savepoint):
         """What the sinks of a snapshot keep, by name; our code writes the same bytes as stand there."""
-        done = subprocess.run([interop_test.OPTIONS.expected, savepoint], text=True, stdout=subprocess.PIPE,
+        done = subprocess.run([interop_test.OPTIONS.same_state, savepoint], text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         return {name: int(number) for name, number in re.findall(r"([a-z ]+) (\d+)(?:, |$)", done.stdout.strip())}
@@ -133,4 +125,4 @@ class FileSinkInteropTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    interop_test.main()
+    interop_test.main(__doc__, "same-state")

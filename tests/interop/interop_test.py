@@ -343,10 +343,11 @@ class TextFileSourceTest(TestWithClusters):
         self.assertEqual(sums, expected)
 
 
-def main():
+def main(description, *binaries):
+    """Runs the tests of the script; `binaries` are the options that name those it needs."""
     global OPTIONS
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("dist", "jobs", "expected", "splits"):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("dist", "jobs", *binaries):
         parser.add_argument("--" + name, required=True)
     OPTIONS, rest = parser.parse_known_args()
     for missing, what in ((not os.path.isdir(SHARED), SHARED + " is not there"),
@@ -360,4 +361,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, "expected", "splits")
