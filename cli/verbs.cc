@@ -103,9 +103,9 @@ constexpr std::string_view kPruneDetails =
     "jobs may still need; without one the files are deleted from here.";
 constexpr std::string_view kInspectDetails =
     "Shows the operators of a savepoint or checkpoint, with their states, types, key groups, "
-    "entries and bytes. Reads snapshots of this system and of Flink 1.8 to 2.1; only the entries "
-    "of "
-    "the native state of Flink's heap are unknown. The path is that of the directory or "
+    "entries and bytes. Reads snapshots of this system and of Flink 1.8 to 2.1; only what stands "
+    "behind values of Kryo, Avro and classes of users in the native state of Flink's heap is "
+    "unknown. The path is that of the directory or "
     "of the file _metadata in it, with or without file:. The exit code is 1 when the metadata, or "
     "state that it names, cannot be read.";
 

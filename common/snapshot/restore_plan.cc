@@ -10,6 +10,7 @@
 #include "common/snapshot/in_flight_plan.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/snapshot_operator.h"
+#include "common/snapshot/state_form.h"
 #include "flink/key_group.h"
 
 namespace flink::snapshot {
@@ -299,9 +300,21 @@ RestorePlan PlanRestore(const LoadedSnapshot& snapshot, const graph::JobGraph& g
   RestorePlan plan =
       MakeRestorePlan(snapshot.metadata, graph, options, ReadSideFile(snapshot.directory),
                       types.ok() ? *types : StoredTypes());
-  if (!types.ok()) {
-    plan.problems.push_back(
-        fmt::format("{} {}. {}", kFailed, options.path, Message(types.status())));
+  const auto refuse = [&](const std::string& problem) {
+    plan.problems.push_back(fmt::format("{} {}. {}", kFailed, options.path, problem));
+  };
+  if (!types.ok()) refuse(Message(types.status()));
+  for (RestoredOperator& entry : plan.operators) {
+    const OperatorSnapshot* const old = snapshot.metadata.FindOperator(entry.id);
+    if (old == nullptr || entry.verdict == RestoreVerdict::kDropped) continue;
+    const std::string who =
+        fmt::format("the operator \"{}\" {}", entry.name,
+                    entry.uid.empty() ? "without uid" : "with the uid \"" + entry.uid + "\"");
+    const StatusOr<std::string> problem = FormProblemOf(*old, snapshot.directory);
+    if (problem.ok() && problem->empty()) continue;
+    entry.verdict = RestoreVerdict::kIncompatible;
+    refuse(problem.ok() ? fmt::format("Of {} nothing can be restored: {}.", who, *problem)
+                        : Message(With(problem.status(), "the state of {}", who)));
   }
   return plan;
 }

@@ -17,10 +17,8 @@ constexpr int32_t kNestedVersion = 1;
 constexpr int64_t kOptionalMapMagic = 0x000004F2C69A3D70;
 constexpr int kMaxDepth = 64;
 
-/// Reads one versioned snapshot; the result is the name of its type. Its class, and those nested in
-/// it, go to `classes` unless that is null.
-StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
-                                    std::vector<std::string>* classes);
+/// Reads one versioned snapshot. After an error `tree` holds what came before it.
+Status ReadVersioned(JavaReader& reader, int depth, SerializerTree* tree);
 
 enum class OuterBody { kNone, kClassName, kInt, kBool };
 
@@ -77,18 +75,18 @@ std::string BasicTypeName(std::string_view snapshot_class) {
   return name;
 }
 
-std::string Generic(std::string_view type, const std::vector<std::string>& arguments) {
+std::string Generic(std::string_view type, const std::vector<SerializerTree>& arguments) {
   std::string name(type);
   name += '<';
-  for (const std::string& argument : arguments) {
+  for (const SerializerTree& argument : arguments) {
     if (&argument != &arguments.front()) name += ',';
-    name += argument;
+    name += argument.type;
   }
   return name + '>';
 }
 
-StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composite, int depth,
-                                    std::vector<std::string>* classes) {
+Status ReadComposite(JavaReader& reader, const Composite& composite, int depth,
+                     SerializerTree* tree) {
   RETURN_IF_ERROR(reader.ExpectI32(kCompositeMagic, "magic number of a composite serializer"));
   ASSIGN_OR_RETURN(const int32_t outer_version, reader.ReadI32("version of a serializer"));
   std::string outer_class;
@@ -99,26 +97,33 @@ StatusOr<std::string> ReadComposite(JavaReader& reader, const Composite& composi
       ASSIGN_OR_RETURN(outer_class, reader.ReadUtf("class of a serializer"));
       break;
     }
-    case OuterBody::kInt:
-      RETURN_IF_ERROR(reader.ReadI32("padding of a serializer").status());
+    case OuterBody::kInt: {
+      ASSIGN_OR_RETURN(tree->padding, reader.ReadI32("padding of a serializer"));
       break;
+    }
     case OuterBody::kBool:
       // Rows have the flag since version 4.
-      if (outer_version > 3) RETURN_IF_ERROR(reader.ReadBool("row kind flag").status());
+      if (outer_version > 3) {
+        ASSIGN_OR_RETURN(tree->row_kind, reader.ReadBool("row kind flag"));
+      }
       break;
   }
   RETURN_IF_ERROR(reader.ExpectI32(kNestedMagic, "magic number of nested serializers"));
   RETURN_IF_ERROR(reader.ExpectI32(kNestedVersion, "version of nested serializers"));
   ASSIGN_OR_RETURN(const int32_t n, reader.ReadCount("number of nested serializers", 6));
-  std::vector<std::string> nested;
+  const std::vector<SerializerTree>& nested = tree->nested;
   for (int32_t i = 0; i < n; ++i) {
-    ASSIGN_OR_RETURN(std::string type, ReadVersioned(reader, depth + 1, classes));
-    nested.push_back(std::move(type));
+    RETURN_IF_ERROR(ReadVersioned(reader, depth + 1, &tree->nested.emplace_back()));
   }
-  if (composite.type == "Array" && nested.size() == 1) return nested[0] + "[]";
-  // The time of the last access stands in front of the value.
-  if (composite.type == "Ttl" && nested.size() == 2) return "Ttl<" + nested[1] + ">";
-  return Generic(composite.type.empty() ? ShortName(outer_class) : composite.type, nested);
+  if (composite.type == "Array" && nested.size() == 1) {
+    tree->type = fmt::format("{}[]", nested[0].type);
+  } else if (composite.type == "Ttl" && nested.size() == 2) {
+    // The time of the last access stands in front of the value.
+    tree->type = fmt::format("Ttl<{}>", nested[1].type);
+  } else {
+    tree->type = Generic(composite.type.empty() ? ShortName(outer_class) : composite.type, nested);
+  }
+  return OkStatus();
 }
 
 /// Names with a sized key and a sized value each, both optional. `visit` gets name, key and value.
@@ -142,20 +147,21 @@ Status ReadOptionalMap(JavaReader& reader, const Visit& visit) {
 }
 
 /// Of a POJO, and of a class that Kryo serializes.
-StatusOr<std::string> ReadClassAndMaps(JavaReader& reader, bool pojo, int depth,
-                                       std::vector<std::string>* classes) {
+Status ReadClassAndMaps(JavaReader& reader, bool pojo, int depth, SerializerTree* tree) {
   ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer"));
   std::string fields;
   RETURN_IF_ERROR(ReadOptionalMap(reader, [&](const std::string& name, std::string_view value) {
     JavaReader nested(value);
-    const StatusOr<std::string> type = ReadVersioned(nested, depth + 1, classes);
-    fields += (fields.empty() ? "" : ", ") + name + ": " + (type.ok() ? *type : "?");
+    SerializerTree& field = tree->nested.emplace_back();
+    if (!ReadVersioned(nested, depth + 1, &field).ok()) field.type.assign(1, '?');
+    fields += (fields.empty() ? "" : ", ") + name + ": " + field.type;
   }));
   for (int map = 1; map < 3; ++map) {
     RETURN_IF_ERROR(ReadOptionalMap(reader, [](const std::string&, std::string_view) {}));
   }
   const std::string name(ShortName(class_name));
-  return pojo ? name + "{" + fields + "}" : "Kryo<" + name + ">";
+  tree->type = pojo ? fmt::format("{}{{{}}}", name, fields) : fmt::format("Kryo<{}>", name);
+  return OkStatus();
 }
 
 StatusOr<std::string> ReadEnum(JavaReader& reader) {
@@ -198,13 +204,12 @@ StatusOr<std::string> ReadAvro(JavaReader& reader, int32_t version) {
   return "Avro<" + std::string(ShortName(class_name)) + ">";
 }
 
-StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
-                                    std::vector<std::string>* classes) {
+Status ReadVersioned(JavaReader& reader, int depth, SerializerTree* tree) {
   const size_t at = reader.offset();
   if (depth > kMaxDepth) return reader.Error(at, "serializers nest deeper than {}", kMaxDepth);
-  ASSIGN_OR_RETURN(const std::string class_name, reader.ReadUtf("class of a serializer snapshot"));
+  ASSIGN_OR_RETURN(tree->class_name, reader.ReadUtf("class of a serializer snapshot"));
+  const std::string& class_name = tree->class_name;
   ASSIGN_OR_RETURN(const int32_t version, reader.ReadI32("version of a serializer snapshot"));
-  if (classes != nullptr) classes->push_back(class_name);
   const std::string_view name = ShortName(class_name);
   for (const Composite& composite : kComposites) {
     if (composite.name != name) continue;
@@ -212,13 +217,18 @@ StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
       return reader.Error(at, "expected version {} of {}, found {}", kCompositeVersion, class_name,
                           version);
     }
-    return ReadComposite(reader, composite, depth, classes);
+    return ReadComposite(reader, composite, depth, tree);
   }
   const bool pojo = name == "PojoSerializerSnapshot";
-  if (pojo || name == "KryoSerializerSnapshot")
-    return ReadClassAndMaps(reader, pojo, depth, classes);
-  if (name == "EnumSerializerSnapshot") return ReadEnum(reader);
-  if (name == "AvroSerializerSnapshot") return ReadAvro(reader, version);
+  if (pojo || name == "KryoSerializerSnapshot") return ReadClassAndMaps(reader, pojo, depth, tree);
+  if (name == "EnumSerializerSnapshot") {
+    ASSIGN_OR_RETURN(tree->type, ReadEnum(reader));
+    return OkStatus();
+  }
+  if (name == "AvroSerializerSnapshot") {
+    ASSIGN_OR_RETURN(tree->type, ReadAvro(reader, version));
+    return OkStatus();
+  }
   if (name == "RowDataSerializerSnapshot") {
     return reader.Error(at, "the type {} cannot be read here", class_name);
   }
@@ -227,10 +237,19 @@ StatusOr<std::string> ReadVersioned(JavaReader& reader, int depth,
     ASSIGN_OR_RETURN(const std::string named, reader.ReadUtf("class of a serializer"));
     const std::string type = BasicTypeName(name);
     const bool of_class = type == "Value" || type == "CopyableValue" || type == "Writable";
-    return of_class ? std::string(ShortName(named)) : type;
+    tree->type = of_class ? std::string(ShortName(named)) : type;
+    return OkStatus();
   }
-  if (version == kSimpleVersion) return BasicTypeName(name);
+  if (version == kSimpleVersion) {
+    tree->type = BasicTypeName(name);
+    return OkStatus();
+  }
   return reader.Error(at, "version {} of the type {} cannot be read here", version, class_name);
+}
+
+void CollectClasses(const SerializerTree& tree, std::vector<std::string>* classes) {
+  if (!tree.class_name.empty()) classes->push_back(tree.class_name);
+  for (const SerializerTree& nested : tree.nested) CollectClasses(nested, classes);
 }
 
 }  // namespace
@@ -260,7 +279,8 @@ std::string CompositeSerializerSnapshot(std::string_view class_name, int32_t out
 
 StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader) {
   const size_t start = reader.offset();
-  RETURN_IF_ERROR(ReadVersioned(reader, 0, nullptr).status());
+  SerializerTree tree;
+  RETURN_IF_ERROR(ReadVersioned(reader, 0, &tree));
   return std::string(reader.Since(start));
 }
 
@@ -274,11 +294,18 @@ void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot
   writer.WriteBytes(snapshot);
 }
 
-StatusOr<std::vector<std::string>> SerializerSnapshotClasses(std::string_view snapshot) {
+StatusOr<SerializerTree> ParseSerializerSnapshot(std::string_view snapshot) {
   JavaReader reader(snapshot);
-  std::vector<std::string> classes;
-  RETURN_IF_ERROR(ReadVersioned(reader, 0, &classes).status());
+  SerializerTree tree;
+  RETURN_IF_ERROR(ReadVersioned(reader, 0, &tree));
   RETURN_IF_ERROR(reader.ExpectEnd("a serializer snapshot"));
+  return tree;
+}
+
+StatusOr<std::vector<std::string>> SerializerSnapshotClasses(std::string_view snapshot) {
+  ASSIGN_OR_RETURN(const SerializerTree tree, ParseSerializerSnapshot(snapshot));
+  std::vector<std::string> classes;
+  CollectClasses(tree, &classes);
   return classes;
 }
 
@@ -289,8 +316,8 @@ StatusOr<std::string> SerializerSnapshotClass(std::string_view snapshot) {
 
 std::string TypeNameOf(std::string_view snapshot) {
   JavaReader reader(snapshot);
-  const StatusOr<std::string> type = ReadVersioned(reader, 0, nullptr);
-  if (type.ok()) return *type;
+  SerializerTree tree;
+  if (ReadVersioned(reader, 0, &tree).ok()) return tree.type;
   const StatusOr<std::string> class_name = SerializerSnapshotClass(snapshot);
   return class_name.ok() ? *class_name : "an unknown type";
 }

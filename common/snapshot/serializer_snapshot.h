@@ -28,6 +28,22 @@ StatusOr<std::string> ReadSerializerSnapshot(JavaReader& reader);
 StatusOr<std::string> ReadFramedSerializerSnapshot(JavaReader& reader);
 void WriteFramedSerializerSnapshot(JavaWriter& writer, std::string_view snapshot);
 
+/// A versioned snapshot as far as values depend on it.
+struct SerializerTree {
+  /// Of the snapshot, with its package.
+  std::string class_name;
+  /// See TypeNameOf. "?": a field of a POJO whose snapshot cannot be read.
+  std::string type;
+  /// Elements, key and value, or fields, in the order in which a value has them.
+  std::vector<SerializerTree> nested;
+  /// Of a Nullable: bytes that stand for a missing value.
+  int32_t padding = 0;
+  /// Of a Row: two bits for the kind of the row stand in front of the marks of its fields.
+  bool row_kind = false;
+};
+/// kDataLoss when `snapshot` is no versioned snapshot, or one of a class whose layout is not known.
+StatusOr<SerializerTree> ParseSerializerSnapshot(std::string_view snapshot);
+
 /// The classes of a versioned snapshot and of those nested in it, in order. kDataLoss when it is
 /// none.
 StatusOr<std::vector<std::string>> SerializerSnapshotClasses(std::string_view snapshot);

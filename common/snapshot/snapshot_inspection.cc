@@ -6,47 +6,16 @@
 #include <utility>
 
 #include "common/io/file_system.h"
-#include "common/io/mapped_file.h"
+#include "common/snapshot/heap_state.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/keyed_state_rows.h"
 #include "common/snapshot/operator_state_stream.h"
 #include "common/snapshot/serializer_snapshot.h"
 #include "common/snapshot/snappy_frames.h"
-#include "common/snapshot/snapshot_files.h"
+#include "common/snapshot/stream_content.h"
 
 namespace flink::snapshot {
 namespace {
-
-/// The bytes behind a handle. Inline ones belong to the handle.
-struct StreamContent {
-  io::MappedFile file;
-  std::string_view bytes;
-};
-
-StatusOr<StreamContent> OpenStream(const StreamStateHandle& stream, const std::string& directory) {
-  StreamContent content;
-  if (stream.index() == 0 || std::holds_alternative<EmptySegmentHandle>(stream)) return content;
-  if (const auto* in_place = std::get_if<InlineHandle>(&stream)) {
-    content.bytes = in_place->bytes;
-    return content;
-  }
-  ASSIGN_OR_RETURN(const std::string path, LocateFile(stream, directory));
-  ASSIGN_OR_RETURN(content.file, io::MappedFile::Open(path));
-  content.bytes = content.file.bytes();
-  const auto size = static_cast<uint64_t>(StreamSize(stream));
-  if (const auto* segment = std::get_if<FileSegmentHandle>(&stream)) {
-    const auto start = static_cast<uint64_t>(segment->start);
-    if (start > content.bytes.size() || size > content.bytes.size() - start) {
-      return DataLoss("the state file {} has {} bytes, its snapshot names {} from {}", path,
-                      content.bytes.size(), size, start);
-    }
-    content.bytes = content.bytes.substr(start, size);
-  } else if (content.bytes.size() != size) {
-    return DataLoss("the state file {} has {} bytes, its snapshot says {}", path,
-                    content.bytes.size(), size);
-  }
-  return content;
-}
 
 bool HasFile(const StreamStateHandle& stream) {
   return std::holds_alternative<FileHandle>(stream) ||
@@ -104,8 +73,9 @@ class OperatorInspector {
         if (path.ok()) own_files.insert(*path);
       });
       AddKeyed(state.managed_keyed_state);
+      const bool known = AddRawTimers(state.raw_keyed_state);
       if (state.managed_operator_state) AddOperatorState(*state.managed_operator_state);
-      if (state.raw_operator_state || state.raw_keyed_state.index() != 0) {
+      if (state.raw_operator_state || !known) {
         Note("has raw state, which only its operator can read");
       }
       for (const auto* channels : {&state.input_channel_state, &state.output_channel_state}) {
@@ -157,18 +127,51 @@ class OperatorInspector {
     return state;
   }
 
+  /// False when there is raw state that is not known.
+  bool AddRawTimers(const KeyedStateHandle& handle) {
+    if (handle.index() == 0) return true;
+    const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
+    if (groups == nullptr) return false;
+    const std::optional<StreamContent> content = Open(groups->stream);
+    if (!content) return true;
+    const StatusOr<std::vector<RawTimers>> services = CountRawTimers(*groups, content->bytes);
+    if (!services.ok()) {
+      if (services.status().code() == absl::StatusCode::kFailedPrecondition) return false;
+      damaged_ = true;
+      Unreadable(services.status());
+      return true;
+    }
+    for (const RawTimers& service : *services) {
+      const std::string type = "Timer<" + TypeNameOf(service.key_serializer) + "," +
+                               TypeNameOf(service.namespace_serializer) + ">";
+      const auto add = [&](const char* kind, int64_t timers, int64_t bytes) {
+        InspectedState& state =
+            StateOf(fmt::format("_timer_state/{}_{}", kind, service.service), "timers");
+        state.type = type;
+        if (!state.entries || !state.bytes) return;
+        *state.entries += timers;
+        *state.bytes += bytes;
+      };
+      add("processing", service.processing_timers, service.processing_bytes);
+      add("event", service.event_timers, service.event_bytes);
+    }
+    return true;
+  }
+
   void AddKeyed(const KeyedStateHandle& handle) {
     if (handle.index() == 0) return;
     op_.key_groups.push_back(KeyGroupsOf(handle));
     if (const auto* groups = std::get_if<KeyGroupsHandle>(&handle)) {
-      const bool canonical = groups->kind == KeyGroupsHandle::Kind::kSavepoint;
-      op_.keyed_format = canonical ? "canonical" : "heap";
+      if (groups->kind == KeyGroupsHandle::Kind::kSavepoint) op_.keyed_format = "canonical";
       const std::optional<StreamContent> content = Open(groups->stream);
       if (!content) return;
       size_t size = 0;
       const std::optional<KeyedStateHeader> header = ReadHeader(content->bytes, &size);
       if (!header) return;
-      canonical ? CountRows(*groups, *header, content->bytes) : EntriesUnknown(*header);
+      const bool rows = HoldsRows(*groups, *header, content->bytes);
+      op_.keyed_format = rows ? "canonical" : "heap";
+      rows ? CountRows(*groups, *header, content->bytes)
+           : CountHeap(*groups, *header, content->bytes);
     } else if (const auto* files = std::get_if<IncrementalHandle>(&handle)) {
       op_.keyed_format = "RocksDB files";
       const std::optional<StreamContent> content = Open(files->meta);
@@ -231,9 +234,29 @@ class OperatorInspector {
     }
     for (size_t i = 0; i < counts.size(); ++i) {
       InspectedState& state = StateOf(header.states[i]);
-      if (!state.entries) continue;
+      if (!state.entries || !state.bytes) continue;
       *state.entries += counts[i].entries;
       *state.bytes += counts[i].bytes;
+    }
+  }
+
+  void CountHeap(const KeyGroupsHandle& handle, const KeyedStateHeader& header,
+                 std::string_view bytes) {
+    const StatusOr<HeapStateCounts> counts = CountHeapState(handle, header, bytes);
+    if (!counts.ok()) {
+      Unreadable(counts.status());
+      damaged_ = true;
+      EntriesUnknown(header);
+      return;
+    }
+    if (!counts->reason.empty()) Note("is not counted in full: " + counts->reason);
+    const auto add = [](std::optional<int64_t>* sum, std::optional<int64_t> more) {
+      *sum = sum->has_value() && more.has_value() ? std::optional(**sum + *more) : std::nullopt;
+    };
+    for (size_t i = 0; i < header.states.size(); ++i) {
+      InspectedState& state = StateOf(header.states[i]);
+      add(&state.entries, counts->states[i].entries);
+      add(&state.bytes, counts->states[i].bytes);
     }
   }
 
@@ -267,7 +290,8 @@ class OperatorInspector {
                    std::string_view bytes, const std::vector<int64_t>& ends,
                    InspectedState* state) {
     const bool broadcast = offsets.mode == DistributionMode::kBroadcast;
-    if (!state->entries || (broadcast && !counted_.insert(offsets.name).second)) return;
+    if (!state->entries || !state->bytes || (broadcast && !counted_.insert(offsets.name).second))
+      return;
     const auto size = static_cast<int64_t>(bytes.size());
     const auto end_of = [&ends, size](int64_t offset) {
       const auto end = std::upper_bound(ends.begin(), ends.end(), offset);

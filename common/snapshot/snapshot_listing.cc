@@ -38,7 +38,8 @@ std::string FormatOf(const CheckpointMetadata& metadata) {
       if (groups != nullptr && groups->kind == KeyGroupsHandle::Kind::kSavepoint) {
         return "canonical";
       }
-      native = true;
+      // Flink before 1.13 had one kind of savepoint, whose form the state backend decided.
+      native = native || groups == nullptr || groups->kind != KeyGroupsHandle::Kind::kLegacy;
     }
   }
   if (native || Says(metadata, "NATIVE")) return "native";

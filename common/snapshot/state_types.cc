@@ -27,7 +27,7 @@ std::string Describe(const StateMetaInfo& info, std::string_view key_serializer)
 const StreamStateHandle* HeadStream(const KeyedStateHandle& handle) {
   const StreamStateHandle* stream = nullptr;
   if (const auto* groups = std::get_if<KeyGroupsHandle>(&handle)) {
-    if (groups->kind == KeyGroupsHandle::Kind::kSavepoint) stream = &groups->stream;
+    stream = &groups->stream;
   } else if (const auto* files = std::get_if<IncrementalHandle>(&handle)) {
     stream = &files->meta;
   }

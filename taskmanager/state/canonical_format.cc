@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "common/snapshot/heap_state.h"
 #include "common/snapshot/keyed_state_rows.h"
+#include "common/snapshot/state_form.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -96,6 +98,10 @@ Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
   auto header = snapshot::ParseKeyedStateHeader(bytes_);
   if (!header.ok()) return With(header.status(), "reading {}", name_);
   header_ = std::move(header).value();
+  // Before Flink 1.13 rows had the handle of the heap's key groups.
+  if (!snapshot::HoldsRows(handle_, header_, bytes_)) {
+    return InvalidArgument("the keyed state {}", snapshot::kHeapForm);
+  }
   return OkStatus();
 }
 

@@ -196,7 +196,7 @@ Status ReadInput(const KeyedRestoreInput& input, KeyGroupRange range, int max_pa
                        max_parallelism, verifier, builder);
   }
   const auto* stream = std::get_if<KeyGroupsHandle>(&input.handle);
-  if (stream == nullptr || stream->kind != KeyGroupsHandle::Kind::kSavepoint) {
+  if (stream == nullptr) {
     return InvalidArgument(
         "the keyed state was written in the native format of another state backend: take a "
         "savepoint in canonical format "

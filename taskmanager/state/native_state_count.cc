@@ -1,7 +1,5 @@
 #include "taskmanager/state/native_state_count.h"
 
-#include <rocksdb/convenience.h>
-#include <rocksdb/merge_operator.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,13 +62,7 @@ Status CountFamily(rocksdb::Iterator* it, const std::string& family, KeyGroupRan
 
 Status CountInstance(const std::string& directory, KeyGroupRange range, int max_parallelism,
                      Counts* counts) {
-  RocksDbFiles::Options options;
-  // What Flink merges the elements of lists with.
-  RETURN_IF_ERROR(
-      FromRocksDb(rocksdb::MergeOperator::CreateFromString(
-                      rocksdb::ConfigOptions(), "stringappendtest", &options.merge_operator),
-                  "preparing to read lists"));
-  ASSIGN_OR_RETURN(const auto files, RocksDbFiles::Open(directory, options));
+  ASSIGN_OR_RETURN(const auto files, RocksDbFiles::Open(directory, {}));
   for (const auto& [name, handle] : files->families()) {
     if (name == rocksdb::kDefaultColumnFamilyName) continue;
     RETURN_IF_ERROR(CountFamily(files->NewIterator(name).get(), name, range, max_parallelism,

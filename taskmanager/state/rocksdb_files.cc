@@ -22,7 +22,7 @@ StatusOr<std::unique_ptr<RocksDbFiles>> RocksDbFiles::Open(const std::string& di
   table.no_block_cache = true;
   rocksdb::ColumnFamilyOptions family_options;
   family_options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  family_options.merge_operator = options.merge_operator;
+  RETURN_IF_ERROR(AddListMerge(&family_options));
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(names.size());
   for (const std::string& name : names) descriptors.emplace_back(name, family_options);

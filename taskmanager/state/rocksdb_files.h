@@ -22,7 +22,6 @@ class RocksDbFiles {
     /// Maps the files instead of reading them: for files whose contents are known to be good. One
     /// that is cut short while it is mapped ends the process.
     bool map = false;
-    std::shared_ptr<rocksdb::MergeOperator> merge_operator = nullptr;
   };
 
   static StatusOr<std::unique_ptr<RocksDbFiles>> Open(const std::string& directory,

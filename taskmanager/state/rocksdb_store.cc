@@ -1,7 +1,9 @@
 #include "taskmanager/state/rocksdb_store.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/merge_operator.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 
@@ -76,6 +78,12 @@ Status FromRocksDb(const rocksdb::Status& status, std::string_view what) {
   if (status.IsNoSpace()) return ResourceExhausted("{}: {}", what, status.ToString());
   if (status.IsCorruption()) return DataLoss("{}: {}", what, status.ToString());
   return Internal("{}: {}", what, status.ToString());
+}
+
+Status AddListMerge(rocksdb::ColumnFamilyOptions* options) {
+  return FromRocksDb(rocksdb::MergeOperator::CreateFromString(
+                         rocksdb::ConfigOptions(), "stringappendtest", &options->merge_operator),
+                     "preparing to read lists");
 }
 
 SstBuilder::SstBuilder(const rocksdb::Options& options, std::string prefix)
@@ -162,6 +170,7 @@ StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const Options& option
   RETURN_IF_ERROR(io::CreateDirectories(options.directory));
   store->db_options_ = MakeDbOptions(options);
   store->family_options_ = MakeFamilyOptions(options);
+  RETURN_IF_ERROR(AddListMerge(&store->family_options_));
   RETURN_IF_ERROR(store->OpenInstance());
   return store;
 }

@@ -26,6 +26,10 @@ namespace flink::taskmanager {
 /// What went wrong in RocksDB, `what` saying during which work.
 Status FromRocksDb(const rocksdb::Status& status, std::string_view what);
 
+/// Lists in RocksDB files of Apache Flink are elements that have yet to be put together, also when
+/// they are only carried along.
+Status AddListMerge(rocksdb::ColumnFamilyOptions* options);
+
 inline rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 inline std::string_view ToView(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 

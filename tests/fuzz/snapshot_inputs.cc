@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/snapshot/file_list.h"
+#include "common/snapshot/heap_state.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/metadata.h"
 #include "common/snapshot/operator_state_stream.h"
@@ -18,6 +19,26 @@ namespace {
 
 /// More than snappy can make of a byte.
 constexpr size_t kMaxExpansion = 64;
+
+/// As heap state and as raw timers, whatever the stream is.
+void CountOnTheHeap(const snapshot::KeyGroupsHandle& groups, std::string_view stream) {
+  const auto limit = static_cast<int64_t>(kMaxExpansion * stream.size());
+  const auto timers = snapshot::CountRawTimers(groups, stream);
+  if (timers.ok()) {
+    for (const auto& service : *timers) {
+      FLINK_CHECK(service.event_timers + service.processing_timers <= limit, "timers overlap");
+    }
+  }
+  const auto header = snapshot::ParseKeyedStateHeader(stream);
+  if (!header.ok()) return;
+  const auto counts = snapshot::CountHeapState(groups, *header, stream);
+  if (!counts.ok()) return;
+  for (const auto& count : counts->states) {
+    FLINK_CHECK(count.entries.value_or(0) >= 0 && count.entries.value_or(0) <= limit,
+                "entries overlap");
+    FLINK_CHECK(count.bytes.value_or(0) >= 0 && count.bytes.value_or(0) <= limit, "values overlap");
+  }
+}
 
 /// A subtask's state with its length in two bytes in front, and what follows it: the content of
 /// every stream.
@@ -44,6 +65,7 @@ void ReadStateAndStream(std::string_view input) {
     IgnoreError(read.status(), "refused");
   }
   if (const auto* groups = std::get_if<snapshot::KeyGroupsHandle>(&state->managed_keyed_state)) {
+    CountOnTheHeap(*groups, stream);
     snapshot::KeyGroupsHandle handle = *groups;
     handle.stream = snapshot::InlineHandle{"fuzz", stream};
     taskmanager::CanonicalReader reader;

@@ -1,0 +1,66 @@
+#include "common/snapshot/state_form.h"
+
+#include <algorithm>
+
+#include "common/snapshot/heap_state.h"
+#include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/stream_content.h"
+
+namespace flink::snapshot {
+namespace {
+
+constexpr char kRawTimers[] =
+    "has timers on the heap beside its RocksDB state, as Apache Flink 1.8 and 1.9 had by default: "
+    "start the job from it in Apache Flink 1.13 or later, take a savepoint in canonical format "
+    "there, and start from that";
+constexpr char kRawState[] =
+    "has raw state, which only its class in Apache Flink reads: give the operator another uid and "
+    "start with --allowNonRestoredState to go on without its state";
+constexpr char kChangelog[] =
+    "is in the form of Apache Flink's changelog, which cannot be read here: take a savepoint in "
+    "canonical format and start from that";
+
+StatusOr<std::string> ManagedProblem(const KeyedStateHandle& handle, const std::string& directory) {
+  if (std::holds_alternative<OpaqueKeyedHandle>(handle)) {
+    return fmt::format("its keyed state {}", kChangelog);
+  }
+  const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
+  if (groups == nullptr || groups->kind == KeyGroupsHandle::Kind::kSavepoint) return std::string();
+  ASSIGN_OR_RETURN(const StreamContent content, OpenStream(groups->stream, directory));
+  ASSIGN_OR_RETURN(const KeyedStateHeader header, ParseKeyedStateHeader(content.bytes));
+  if (HoldsRows(*groups, header, content.bytes)) return std::string();
+  return fmt::format("its keyed state {}", kHeapForm);
+}
+
+/// Nobody would read it; a list of no timers is none.
+StatusOr<std::string> RawProblem(const KeyedStateHandle& handle, const std::string& directory) {
+  if (handle.index() == 0) return std::string();
+  const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
+  if (groups == nullptr) return fmt::format("it {}", kRawState);
+  ASSIGN_OR_RETURN(const StreamContent content, OpenStream(groups->stream, directory));
+  const StatusOr<std::vector<RawTimers>> services = CountRawTimers(*groups, content.bytes);
+  if (!services.ok()) {
+    if (services.status().code() != absl::StatusCode::kFailedPrecondition) return services.status();
+    return fmt::format("it {}", kRawState);
+  }
+  const bool none = std::all_of(services->begin(), services->end(), [](const RawTimers& timers) {
+    return timers.event_timers == 0 && timers.processing_timers == 0;
+  });
+  return none ? std::string() : fmt::format("it {}", kRawTimers);
+}
+
+}  // namespace
+
+StatusOr<std::string> FormProblemOf(const OperatorSnapshot& op, const std::string& directory) {
+  for (const auto& [index, state] : op.subtasks) {
+    ASSIGN_OR_RETURN(std::string problem, ManagedProblem(state.managed_keyed_state, directory));
+    if (problem.empty()) {
+      ASSIGN_OR_RETURN(problem, RawProblem(state.raw_keyed_state, directory));
+    }
+    if (problem.empty() && state.raw_operator_state) problem = fmt::format("it {}", kRawState);
+    if (!problem.empty()) return problem;
+  }
+  return std::string();
+}
+
+}  // namespace flink::snapshot
