@@ -44,7 +44,8 @@ struct InspectedOperator {
   int64_t coordinator_bytes = 0;
   /// Records in flight, of an unaligned checkpoint.
   int64_t in_flight_bytes = 0;
-  /// "canonical", "RocksDB files", "heap" or "changelog"; empty without keyed state.
+  /// "canonical" (also rows that Flink before 1.13 wrote), "RocksDB files", "heap" or "changelog";
+  /// empty without keyed state.
   std::string keyed_format;
   std::string key_type;
   /// Per handle, ascending.

@@ -13,8 +13,8 @@ namespace flink::snapshot {
 /// What there is to say about key groups of Flink's heap backend: the end of a sentence.
 inline constexpr std::string_view kHeapForm =
     "is in the form of Apache Flink's heap state backend, which only that backend reads: start "
-    "the job from it in Apache Flink 1.13 or later with the heap state backend, take a savepoint "
-    "in canonical format there, and start from that";
+    "the job from it in the same or a later release of Apache Flink, 1.13 at least, with the heap "
+    "state backend, take a savepoint in canonical format there, and start from that";
 
 /// Why the state of an operator cannot be restored, as the end of a sentence that begins with the
 /// operator; empty when it can. Blocks. Errors name the file that cannot be read.

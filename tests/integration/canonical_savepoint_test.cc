@@ -16,6 +16,7 @@
 #include "common/snapshot/metadata.h"
 #include "tests/integration/state_types.h"
 #include "tests/integration/word_count_output.h"
+#include "tests/testing/flink_releases.h"
 #include "tests/testing/shared_cluster_test.h"
 
 namespace flink::testing {
@@ -231,7 +232,8 @@ TEST_F(CanonicalSavepointTest, SavepointsThatFlinkWroteOnEitherBackendRestore) {
 TEST_F(CanonicalSavepointTest, SavepointsOfReleasedVersionsRestore) {
   int restored = 0;
   for (const auto& version : fs::directory_iterator(FLINK_SOURCE_DIR "/tests/golden")) {
-    if (!version.is_directory()) continue;
+    // Those of Apache Flink have a test of their own.
+    if (!version.is_directory() || version.path().filename() == "flink") continue;
     for (const std::string format : {"canonical", "native"}) {
       const std::string output = Dir("out-" + format + std::to_string(restored));
       Cancel(ReadBack(Settings(3, "rocksdb") + Words{"-s", version.path().string() + "/" + format,
@@ -242,6 +244,68 @@ TEST_F(CanonicalSavepointTest, SavepointsOfReleasedVersionsRestore) {
     }
   }
   EXPECT_GE(restored, 2);
+}
+
+// ---- Releases of Apache Flink -------------------------------------------------------------------
+
+/// What the job of tests/golden/flink holds under the uids "sums" and "states", each key once more.
+std::set<std::string> LinesOfFlink(bool with_states) {
+  std::set<std::string> lines;
+  for (int n = 0; n < 20; ++n) {
+    const std::string key = fmt::format("key-{:02}", n);
+    lines.insert("sums|" + key + "|4");
+    if (!with_states) continue;
+    lines.insert("states|" + key + "|3|(" + key + ",2)");
+    lines.insert("timer|" + key + "|4102444800000");
+  }
+  return lines;
+}
+
+TEST_F(CanonicalSavepointTest, SavepointsOfReleasesOfFlinkRestore) {
+  UnpackFlinkReleases(FLINK_SOURCE_DIR "/tests/golden/flink", Dir("releases"));
+  struct Case {
+    const char* savepoint;
+    int parallelism;
+  };
+  // Files of RocksDB are taken over as they are at the parallelism that they were written at.
+  const Case cases[] = {
+      {"1.8/rocksdb", 3},         {"1.10/rocksdb", 2},        {"1.12/rocksdb", 3},
+      {"1.13/heap", 3},           {"1.15/rocksdb-native", 3}, {"1.17/rocksdb-native", 2},
+      {"1.17/rocksdb-native", 3}, {"1.20/rocksdb-snappy", 3}, {"2.1/heap", 1},
+      {"2.1/rocksdb-native", 2}};
+  int restored = 0;
+  for (const Case& given : cases) {
+    // The timers of this one are beside its state.
+    const bool with_states = given.savepoint != std::string("1.8/rocksdb");
+    const std::string output = Dir("out-" + std::to_string(++restored));
+    const CommandResult run = cluster_->Flink(
+        Words{"run"} + Settings(given.parallelism, "rocksdb") +
+        Words{"-Drestart-strategy.type=none", "-n", "-s", Dir("releases/") + given.savepoint,
+              StateTypesJob(), "--case", "flink", "--output", output} +
+        (with_states ? Words{} : Words{"--without-states", "true"}));
+    EXPECT_EQ(run.exit_code, 0) << given.savepoint << run.out << run.err << cluster_->Logs();
+    EXPECT_EQ(DistinctLines(output), LinesOfFlink(with_states)) << given.savepoint;
+  }
+}
+
+TEST_F(CanonicalSavepointTest, SavepointsOfFlinksHeapBackendAreRefusedWithWhatToDo) {
+  UnpackFlinkReleases(FLINK_SOURCE_DIR "/tests/golden/flink", Dir("releases"));
+  for (const std::string name : {"1.8/heap", "1.12/heap", "2.1/heap-native"}) {
+    for (const Words& verb : {Words{"run", "--dry-run"}, Words{"run"}}) {
+      const CommandResult run =
+          cluster_->Flink(verb + Settings(2, "rocksdb") +
+                          Words{"-n", "-s", Dir("releases/") + name, StateTypesJob(), "--case",
+                                "flink", "--output", Dir("out")});
+      EXPECT_EQ(run.exit_code, 1) << name << run.out;
+      EXPECT_THAT(run.out + run.err,
+                  HasSubstr("its keyed state is in the form of Apache Flink's heap state backend, "
+                            "which only that backend reads: start the job from it in the same or "
+                            "a later release of Apache Flink, 1.13 at least, with the heap state "
+                            "backend, take a savepoint in canonical format there, and start from "
+                            "that."))
+          << name;
+    }
+  }
 }
 
 // ---- Jobs with real data ------------------------------------------------------------------------

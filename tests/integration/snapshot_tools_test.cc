@@ -8,6 +8,7 @@
 #include <map>
 
 #include "tests/integration/lifecycle_fixture.h"
+#include "tests/testing/flink_releases.h"
 
 namespace flink::testing {
 namespace {
@@ -89,7 +90,8 @@ TEST_F(SnapshotToolsTest, InspectCountsTheRowsOfFlinksRocksDbFiles) {
     const CommandResult result = cluster_->Flink({"savepoint", "inspect", "--json", path});
     EXPECT_EQ(result.exit_code, 0) << path << result.err;
     std::map<std::string, json> by_id;
-    for (const json& op : json::parse(result.out)["operators"]) by_id[op["id"]] = op;
+    const json inspection = json::parse(result.out);
+    for (const json& op : inspection["operators"]) by_id[op["id"]] = op;
     return by_id;
   };
   // The same content, written in both formats.
@@ -109,6 +111,32 @@ TEST_F(SnapshotToolsTest, InspectCountsTheRowsOfFlinksRocksDbFiles) {
       }
     }
   }
+}
+
+TEST_F(SnapshotToolsTest, InspectCountsTheRocksDbFilesOfEveryReleaseOfFlink) {
+  int checked = 0;
+  for (const ReleasedSavepoint& savepoint :
+       UnpackFlinkReleases(FLINK_SOURCE_DIR "/tests/golden/flink", Dir("releases"))) {
+    if (savepoint.variant != "rocksdb-native") continue;
+    const auto states = [](const std::string& path) {
+      const CommandResult result = cluster_->Flink({"savepoint", "inspect", "--json", path});
+      EXPECT_EQ(result.exit_code, 0) << path << result.err;
+      std::map<std::pair<std::string, std::string>, json> found;
+      const json inspection = json::parse(result.out);
+      for (const json& op : inspection["operators"]) {
+        EXPECT_THAT(op["notes"], IsEmpty()) << path << op;
+        for (const json& state : op["states"]) found[{op["id"], state["name"]}] = state;
+      }
+      return found;
+    };
+    // The same content in both formats.
+    const auto native = states(savepoint.path);
+    EXPECT_EQ(native, states(fs::path(savepoint.path).parent_path().string() + "/rocksdb"))
+        << savepoint.Name();
+    EXPECT_THAT(native, SizeIs(22)) << savepoint.Name();
+    ++checked;
+  }
+  EXPECT_EQ(checked, 8);
 }
 
 TEST_F(SnapshotToolsTest, PruneLeavesTheSavepointThatARunningJobMayFallBackTo) {

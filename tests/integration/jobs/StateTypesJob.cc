@@ -13,6 +13,9 @@
 //   --case golden --output DIR [--rate R]
 //       some of its keys again and again -> the operator kv-string of the snapshots that stand
 //       beside the source tree -> files
+//   --case flink --output DIR [--without-states]
+//       each of 20 keys once -> the operators sums and, if wanted, states of tests/golden/flink ->
+//       what they hold of the key, and the timers that fire at the end -> files
 
 #include <cstdint>
 #include <map>
@@ -205,15 +208,37 @@ class Golden final : public flink::KeyedProcessFunction<std::string, std::string
 
 }  // namespace
 
+/// The operator "states" of tests/golden/flink, as far as its types are there in C++.
+class States final : public flink::KeyedProcessFunction<std::string, WordCount, std::string> {
+ public:
+  void Open(RuntimeContext& context) override {
+    count_ = context.GetValueState<int64_t>("count");
+    pair_ = context.GetValueState<TupleKey>("pair");
+  }
+  void ProcessElement(WordCount& in, Context&, flink::Collector<std::string>& out) override {
+    out.Collect(Line(std::string("states"), in.word, count_.Value(-1), pair_.Value()));
+  }
+  void OnTimer(int64_t time_ms, OnTimerContext& context,
+               flink::Collector<std::string>& out) override {
+    out.Collect(Line(std::string("timer"), context.CurrentKey(), time_ms));
+  }
+
+ private:
+  flink::ValueState<int64_t> count_;
+  flink::ValueState<TupleKey> pair_;
+};
+
 FLINK_JOB(env, args) {
   const auto parameters = flink::ParameterTool::FromArgs(args);
   const std::string which = parameters.GetRequired("case");
-  const int64_t count = parameters.GetLong("count", int64_t{1} << 50);
+  // The goldens have a source of another kind under the uid that is usual here.
+  const bool of_flink = which == "flink";
+  const int64_t count = of_flink ? 20 : parameters.GetLong("count", int64_t{1} << 50);
   const int64_t keys = parameters.GetLong("keys", 100);
   flink::SourceOptions options;
   options.records_per_second = parameters.GetDouble("rate", 0);
   env.SetJobName(parameters.Get("name", "StateTypes " + which));
-  auto numbers = env.FromSequence(0, count - 1, options).Uid("source");
+  auto numbers = env.FromSequence(0, count - 1, options).Uid(of_flink ? "keys" : "source");
   if (which == "write" || which == "read") {
     const bool write = which == "write";
     auto of_keys = numbers.SetParallelism(1).Map([keys](int64_t n) { return n % keys; });
@@ -254,6 +279,19 @@ FLINK_JOB(env, args) {
         .Uid("kv-string")
         .SinkTo(flink::TextFileSink(parameters.GetRequired("output")))
         .Uid("sink");
+  } else if (of_flink) {
+    auto words = numbers.Map([](int64_t n) {
+      return WordCount{(n < 10 ? "key-0" : "key-") + std::to_string(n), 1};
+    });
+    auto lines =
+        words.KeyBy(&WordCount::word)
+            .Sum(&WordCount::count)
+            .Uid("sums")
+            .Map([](const WordCount& w) { return Line(std::string("sums"), w.word, w.count); });
+    if (!parameters.Has("without-states")) {
+      lines = lines.Union(words.KeyBy(&WordCount::word).Process(States()).Uid("states"));
+    }
+    lines.SinkTo(flink::TextFileSink(parameters.GetRequired("output"))).Uid("sink");
   } else {
     throw std::invalid_argument("unknown --case " + which);
   }

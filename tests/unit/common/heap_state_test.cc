@@ -1,0 +1,228 @@
+// Where entries of heap state end, for every type whose values say so.
+
+#include "common/snapshot/heap_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "common/snapshot/serializer_snapshot.h"
+
+namespace flink::snapshot {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kBase[] = "org.apache.flink.api.common.typeutils.base.";
+constexpr char kRuntime[] = "org.apache.flink.api.java.typeutils.runtime.";
+
+std::string Basic(const std::string& type) {
+  return SimpleSerializerSnapshot(kBase + type + "Serializer$" + type + "SerializerSnapshot");
+}
+std::string Made(const std::string& class_name, const std::vector<std::string>& nested,
+                 int32_t version = 1, const std::string& body = "") {
+  return CompositeSerializerSnapshot(class_name, version, body, nested);
+}
+std::string VoidNamespace() {
+  return SimpleSerializerSnapshot(
+      "org.apache.flink.runtime.state.VoidNamespaceSerializer$VoidNamespaceSerializerSnapshot");
+}
+std::string Utf(const std::string& text) {
+  JavaWriter writer;
+  writer.WriteUtf(text);
+  return writer.TakeBytes();
+}
+std::string Kryo() {
+  JavaWriter writer;
+  writer.WriteUtf(std::string(kRuntime) + "kryo.KryoSerializerSnapshot");
+  writer.WriteI32(2);
+  writer.WriteUtf("a.Type");
+  for (int map = 0; map < 3; ++map) {
+    writer.WriteI64(0x000004F2C69A3D70);
+    writer.WriteI32(0);
+  }
+  return writer.TakeBytes();
+}
+std::string Bytes(std::initializer_list<int> bytes) {
+  std::string text;
+  for (const int byte : bytes) text += static_cast<char>(byte);
+  return text;
+}
+
+struct Stream {
+  KeyedStateHeader header;
+  KeyGroupsHandle handle;
+  std::string bytes;
+};
+
+/// One key group with these values of a state by Byte, and a state behind it that holds one entry.
+Stream StreamOf(const std::string& type, const std::string& kind,
+                const std::vector<std::string>& values) {
+  Stream stream;
+  stream.header.key_serializer = Basic("Byte");
+  stream.header.states = {
+      StateMetaInfo::KeyValue("tested", kind, VoidNamespace(), type),
+      StateMetaInfo::KeyValue("behind", "VALUE", VoidNamespace(), Basic("Int"))};
+  stream.bytes = SerializeKeyedStateHeader(stream.header).value();
+  stream.handle.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  stream.handle.start_key_group = 7;
+  stream.handle.offsets = {static_cast<int64_t>(stream.bytes.size())};
+  JavaWriter group;
+  group.WriteI32(7);
+  group.WriteI16(0);
+  group.WriteI32(static_cast<int32_t>(values.size()));
+  for (const std::string& value : values) group.WriteBytes(Bytes({0, 9}) + value);
+  group.WriteI16(1);
+  group.WriteI32(1);
+  group.WriteBytes(Bytes({0, 9, 1, 2, 3, 4}));
+  stream.bytes += group.TakeBytes();
+  return stream;
+}
+
+StatusOr<HeapStateCounts> Count(const Stream& stream) {
+  return CountHeapState(stream.handle, stream.header, stream.bytes);
+}
+
+TEST(HeapStateTest, ValuesOfEveryTypeAreReadToTheirEnd) {
+  const std::string row = std::string(kRuntime) + "RowSerializer$RowSerializerSnapshot";
+  const std::string list = std::string(kBase) + "ListSerializerSnapshot";
+  struct Case {
+    std::string type;
+    std::vector<std::string> values;
+  };
+  const std::vector<Case> cases = {
+      {Basic("Short"), {Bytes({1, 2})}},
+      {Basic("String"), {Bytes({0}), Bytes({1}), Bytes({3, 'a', 0xe9, 1})}},
+      {Basic("BigInt"), {Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 3}), Bytes({0, 0, 0, 6, 1, 2})}},
+      {Basic("BigDec"),
+       {Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 5, 7, 0, 0, 0, 2}), Bytes({0, 0, 0, 1, 0, 0, 0, 0})}},
+      {Basic("SqlTimestamp"), {std::string(12, '\1')}},
+      {Basic("LocalDateTime"), {std::string(13, '\1')}},
+      {SimpleSerializerSnapshot(std::string(kBase) + "array.LongPrimitiveArraySerializer$"
+                                                     "LongPrimitiveArraySerializerSnapshot"),
+       {Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 1}) + std::string(8, '\1')}},
+      {SimpleSerializerSnapshot(std::string(kBase) +
+                                "array.StringArraySerializer$StringArraySerializerSnapshot"),
+       {Bytes({0, 0, 0, 2, 0, 2, 'a'})}},
+      {Made(list, {Made(list, {Basic("Byte")})}), {Bytes({0, 0, 0, 2, 0, 0, 0, 1, 5, 0, 0, 0, 0})}},
+      {Made(std::string(kBase) + "SetSerializerSnapshot", {Basic("Byte")}),
+       {Bytes({0, 0, 0, 2, 1, 0, 5})}},
+      {Made(std::string(kBase) + "MapSerializerSnapshot", {Basic("Byte"), Basic("Short")}),
+       {Bytes({0, 0, 0, 2, 1, 0, 5, 5, 2, 1})}},
+      {Made(std::string(kBase) + "GenericArraySerializerSnapshot", {Basic("Byte")}, 1,
+            Utf("java.lang.Byte")),
+       {Bytes({0, 0, 0, 2, 0, 1, 5})}},
+      {Made(std::string(kRuntime) + "TupleSerializerSnapshot", {Basic("Byte"), Basic("String")}, 2,
+            Utf("org.apache.flink.api.java.tuple.Tuple2")),
+       {Bytes({1, 2, 'a'})}},
+      // Bits in front: kind of the row, then a mark for each null.
+      {Made(row, {Basic("Byte"), Basic("Short")}, 4, Bytes({1})),
+       {Bytes({0x00, 1, 2, 2}), Bytes({0x20, 2, 2}), Bytes({0xf0})}},
+      {Made(row, {Basic("Byte"), Basic("Short")}, 4, Bytes({0})),
+       {Bytes({0x80, 2, 2}), Bytes({0x40, 1})}},
+      {Made(row, {Basic("Byte"), Basic("Short")}, 3), {Bytes({0xc0}), Bytes({0, 1, 2, 2})}},
+      {Made(std::string(kRuntime) + "NullableSerializer$NullableSerializerSnapshot",
+            {Basic("Short")}, 2, Bytes({0, 0, 0, 2})),
+       {Bytes({1, 0, 0}), Bytes({0, 1, 2})}},
+      {Made(std::string(kRuntime) + "JavaEitherSerializerSnapshot",
+            {Basic("Byte"), Basic("Short")}),
+       {Bytes({1, 1}), Bytes({0, 2, 2})}},
+      {Made("org.apache.flink.runtime.state.ttl.TtlStateFactory$TtlSerializerSnapshot",
+            {Basic("Long"), Basic("Byte")}, 2),
+       {std::string(9, '\1')}},
+  };
+  for (const Case& given : cases) {
+    const std::string where = TypeNameOf(given.type);
+    const Stream stream = StreamOf(given.type, "VALUE", given.values);
+    const auto counts = Count(stream);
+    ASSERT_TRUE(counts.ok()) << where << ": " << counts.status();
+    EXPECT_THAT(counts->reason, IsEmpty()) << where;
+    size_t bytes = 0;
+    for (const std::string& value : given.values) bytes += 2 + value.size();
+    EXPECT_EQ(counts->states[0].entries, static_cast<int64_t>(given.values.size())) << where;
+    EXPECT_EQ(counts->states[0].bytes, static_cast<int64_t>(bytes)) << where;
+    EXPECT_EQ(counts->states[1].entries, 1) << where;
+    EXPECT_EQ(counts->states[1].bytes, 6) << where;
+    for (size_t size = stream.bytes.size();
+         size-- > static_cast<size_t>(stream.handle.offsets[0]);) {
+      Stream cut = stream;
+      cut.bytes.resize(size);
+      EXPECT_FALSE(Count(cut).ok()) << where << " " << size;
+    }
+  }
+}
+
+TEST(HeapStateTest, AMapHasAnEntryPerKey) {
+  const auto counts = Count(StreamOf(
+      Made(std::string(kBase) + "MapSerializerSnapshot", {Basic("Byte"), Basic("Byte")}), "MAP",
+      {Bytes({0, 0, 0, 2, 1, 0, 5, 2, 1}), Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 1, 1, 0, 5})}));
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  EXPECT_EQ(counts->states[0].entries, 3);
+}
+
+TEST(HeapStateTest, BehindValuesThatOnlyTheirClassCanReadNothingIsKnown) {
+  const auto counts = Count(StreamOf(Kryo(), "VALUE", {"abc", "abcdef"}));
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  EXPECT_EQ(counts->states[0].entries, 2);
+  EXPECT_EQ(counts->states[0].bytes, std::nullopt);
+  EXPECT_EQ(counts->states[1].entries, std::nullopt);
+  EXPECT_EQ(counts->states[1].bytes, std::nullopt);
+  EXPECT_EQ(counts->reason,
+            "where a value of the type Kryo<Type> ends is known only to its class, so the bytes of "
+            "the state \"tested\" are unknown, and the states behind it");
+  // As long as there is none, everything is.
+  const auto none = Count(StreamOf(Kryo(), "VALUE", {}));
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->states[0].bytes, 0);
+  EXPECT_EQ(none->states[1].entries, 1);
+  EXPECT_THAT(none->reason, IsEmpty());
+}
+
+TEST(HeapStateTest, DamageIsNamedWithItsKeyGroup) {
+  Stream other_group = StreamOf(Basic("Int"), "VALUE", {});
+  other_group.handle.start_key_group = 8;
+  Stream too_many = StreamOf(Basic("Int"), "VALUE", {});
+  const auto count_at = static_cast<size_t>(too_many.handle.offsets[0]) + 6;
+  too_many.bytes.replace(count_at, 4, Bytes({0x7f, 0xff, 0xff, 0xff}));
+  Stream same_state = StreamOf(Basic("Int"), "VALUE", {});
+  same_state.bytes[count_at + 5] = 0;
+  Stream longer = StreamOf(Basic("Int"), "VALUE", {});
+  longer.bytes += "x";
+  Stream outside = StreamOf(Basic("Int"), "VALUE", {});
+  outside.handle.offsets[0] = static_cast<int64_t>(outside.bytes.size()) + 1;
+  const std::vector<std::pair<Stream, std::string>> cases = {
+      {other_group, "expected number of a key group (8), found 7"},
+      {too_many, "number of entries is 2147483647, but only"},
+      {same_state, "expected the id of another one of 2 states, found 0"},
+      {longer, "expected the end of a key group, but 1 bytes follow"},
+      {outside, "does not lie in the stream"}};
+  for (const auto& [stream, text] : cases) {
+    const auto counts = Count(stream);
+    ASSERT_FALSE(counts.ok()) << text;
+    EXPECT_EQ(counts.status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(Message(counts.status()), HasSubstr("key group "));
+    EXPECT_THAT(Message(counts.status()), HasSubstr(text));
+  }
+}
+
+// Group 0 is the only one whose number a row can begin with.
+TEST(HeapStateTest, RowsAreToldFromHeapStateInASingleGroup) {
+  Stream heap = StreamOf(Basic("Int"), "VALUE", {Bytes({0, 0, 0, 1})});
+  EXPECT_FALSE(HoldsRows(heap.handle, heap.header, heap.bytes));
+  heap.handle.start_key_group = 0;
+  heap.bytes[static_cast<size_t>(heap.handle.offsets[0]) + 3] = 0;
+  EXPECT_FALSE(HoldsRows(heap.handle, heap.header, heap.bytes));
+  Stream rows = heap;
+  rows.bytes.resize(static_cast<size_t>(rows.handle.offsets[0]));
+  // State 0; key of three bytes with the mark that the end follows; value; end.
+  rows.bytes += Bytes({0, 0, 0, 0, 0, 3, 0x80, 9, 0, 0, 0, 0, 4, 1, 2, 3, 4, 0xff, 0xff});
+  EXPECT_TRUE(HoldsRows(rows.handle, rows.header, rows.bytes));
+  rows.handle.kind = KeyGroupsHandle::Kind::kLegacy;
+  EXPECT_TRUE(HoldsRows(rows.handle, rows.header, rows.bytes));
+}
+
+}  // namespace
+}  // namespace flink::snapshot
