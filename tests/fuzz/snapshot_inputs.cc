@@ -12,6 +12,7 @@
 #include "common/snapshot/redistribute.h"
 #include "common/snapshot/serializer_snapshot.h"
 #include "common/snapshot/state_handle.h"
+#include "connectors/file/file_sink_state.h"
 #include "taskmanager/state/canonical_format.h"
 
 namespace flink::fuzz {
@@ -82,6 +83,18 @@ void ReadStateAndStream(std::string_view input) {
   }
 }
 
+/// One element of a file sink's state.
+template <class Decode, class Encode>
+void ReadSinkState(std::string_view input, Decode&& decode, Encode&& encode) {
+  const auto state = decode(input);
+  if (!state.ok()) {
+    FLINK_CHECK(!Message(state.status()).empty(), "refused without a word");
+    return;
+  }
+  const auto again = decode(encode(*state));
+  FLINK_CHECK(again.ok() && *again == *state, "a sink's state changes when it is written");
+}
+
 }  // namespace
 
 void ReadMetadata(std::string_view input) {
@@ -128,6 +141,10 @@ void ReadStreams(std::string_view input) {
     case 's':
       IgnoreError(snapshot::ParseFileList(input).status(), "refused");
       return;
+    case 'c':
+      return ReadSinkState(input, file::DecodeCommitterState, file::EncodeCommitterState);
+    case 'w':
+      return ReadSinkState(input, file::DecodeBucketState, file::EncodeBucketState);
     default:
       ReadStateAndStream(input);
   }
