@@ -3,13 +3,16 @@ package interop;
 import java.time.Duration;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.RichMapFunction;
+import org.apache.flink.api.common.serialization.SimpleStringEncoder;
 import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.connector.file.sink.FileSink;
 import org.apache.flink.connector.file.src.FileSource;
 import org.apache.flink.connector.file.src.reader.TextLineInputFormat;
 import org.apache.flink.core.fs.Path;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.streaming.api.functions.sink.filesystem.bucketassigners.BasePathBucketAssigner;
+import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
 
 /**
  * The counterpart in Java of TextFilesJob: same uids, same types.
@@ -40,7 +43,7 @@ public class TextFiles {
     Configuration configuration = new Configuration();
     configuration.setString("state.backend.type", args[4]);
     // Tasks of a job without checkpoints do not align barriers: its savepoints hold records twice.
-    configuration.setString("execution.checkpointing.interval", "1 h");
+    configuration.setString("execution.checkpointing.interval", "500 ms");
     configuration.setString("restart-strategy.type", "none");
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.getExecutionEnvironment(configuration);
@@ -56,8 +59,13 @@ public class TextFiles {
         .keyBy(count -> count.f0)
         .sum(1)
         .uid("count")
-        .map(new Sums.Lines(args[1]))
-        .sinkTo(new DiscardingSink<>());
+        .map(count -> count.f0 + "," + count.f1)
+        .sinkTo(
+            FileSink.forRowFormat(new Path(args[1]), new SimpleStringEncoder<String>())
+                .withBucketAssigner(new BasePathBucketAssigner<>())
+                .withRollingPolicy(OnCheckpointRollingPolicy.build())
+                .build())
+        .uid("sink");
     env.execute("TextFiles");
   }
 }

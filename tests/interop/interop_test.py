@@ -256,9 +256,9 @@ class TextFileSourceTest(TestWithClusters):
                                    *options],
                                   "file://" + savepoint if savepoint else None)
 
-    def flink_to_savepoint(self, parallelism, backend, savepoint=None, options=()):
+    def flink_to_savepoint(self, parallelism, backend, savepoint=None, options=(), output=None):
         """Stops the Java job in the middle: it is slow, because Flink's metrics are up to ten seconds old."""
-        job = self.flink(self.path("flink-" + backend), 2, parallelism, backend, savepoint, options=options)
+        job = self.flink(output or self.path("flink-" + backend), 2, parallelism, backend, savepoint, options=options)
         self.peer.rest.wait(job, ("RUNNING",), 60)
         self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 5000)
         savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
@@ -270,9 +270,9 @@ class TextFileSourceTest(TestWithClusters):
         return self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={backend}", "-s", savepoint, self.job,
                                "--input", self.input, "--output", output, check=False)
 
-    def finish(self, savepoint, parallelism, backend="rocksdb"):
+    def finish(self, savepoint, parallelism, backend="rocksdb", output=None):
         """Goes on here to the end, well; returns the output's directory."""
-        output = self.path("ours-" + backend)
+        output = output or self.path("ours-" + backend)
         done = self.restore(output, savepoint, parallelism, backend)
         self.assertEqual(done.returncode, 0, done.stdout)
         return output
@@ -310,6 +310,18 @@ class TextFileSourceTest(TestWithClusters):
     def test_a_file_that_was_begun_here_and_in_flink_ends_here(self):
         savepoint = self.flink_to_savepoint(1, "hashmap", self.ours_to_savepoint(1, 30_000))
         self.assert_rest_is_summed(self.finish(savepoint, 2))
+
+    def test_every_line_written_by_both_in_turn_appears_once(self):
+        """Files are read and written: ours, Flink, ours, with all state each time."""
+        output = self.path("output")
+        savepoint = self.ours_to_savepoint(1, 30_000, "--output", output)
+        savepoint = self.flink_to_savepoint(2, "rocksdb", savepoint, output=output)
+        self.finish(savepoint, 3, output=output)
+        words = [line.split(",")[0] for line in lines(output)]
+        self.assertEqual({word: words.count(word) for word in self.totals},
+                         {word: self.count // 97 + (int(word[1:]) in range(1, self.count % 97 + 1))
+                          for word in self.totals})
+        self.assertEqual(len(set(lines(output))), self.count)
 
     def test_we_refuse_a_source_that_watches_a_directory(self):
         savepoint = self.flink_to_savepoint(1, "hashmap", options=("watch",))
