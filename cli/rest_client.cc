@@ -59,8 +59,10 @@ int ConnectProblem(const std::string& host, int port) {
   int worst = ECONNREFUSED;
   for (const addrinfo* a = resolved.addresses; a != nullptr; a = a->ai_next) {
     const int error = ConnectProblem(*a);
-    // A family that this machine lacks: nothing listens there.
-    if (error != ECONNREFUSED && error != EAFNOSUPPORT) worst = error;
+    // Without IPv6 "localhost" may still have such an address: nothing listens there.
+    const bool no_ipv6 =
+        a->ai_family == AF_INET6 && (error == EADDRNOTAVAIL || error == EAFNOSUPPORT);
+    if (error != ECONNREFUSED && !no_ipv6) worst = error;
   }
   return resolved.addresses == nullptr ? EHOSTUNREACH : worst;
 }
