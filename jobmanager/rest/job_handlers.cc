@@ -162,17 +162,19 @@ RestResponse Cancel(Dispatcher& dispatcher, const JobId& job) {
                                         Message(cancelled)));
 }
 
+RestResponse StopModeRemoved() {
+  return ErrorResponse(
+      308,
+      "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use "
+      "\"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.");
+}
+
 RestHandler CancelHandler(const DispatcherGateway& gateway) {
   return [gateway](const RestRequest& request) {
     JobId id;
     if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
     const std::string mode = request.Query("mode", "cancel");
-    if (mode == "stop") {
-      return ErrorResponse(
-          308,
-          "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use "
-          "\"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.");
-    }
+    if (mode == "stop") return StopModeRemoved();
     if (mode != "cancel") return BadQueryResponse("mode", mode);
     return gateway.Ask([id](Dispatcher& dispatcher) { return Cancel(dispatcher, id); });
   };
@@ -193,6 +195,18 @@ RestHandler StatusHandler(const DispatcherGateway& gateway) {
   };
 }
 
+RestHandler ExecutionResultHandler(const DispatcherGateway& gateway) {
+  return [gateway](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    return gateway.Ask([id](Dispatcher& dispatcher) {
+      const DetailsPointer job = dispatcher.FindJob(id);
+      return job == nullptr ? ExecutionResultNotFoundResponse(id)
+                            : JsonResponse(JobExecutionResultJson(*job));
+    });
+  };
+}
+
 }  // namespace
 
 void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
@@ -207,6 +221,11 @@ void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
   router.Add("GET", "/jobs/:jobid/savepoints", SavepointsHandler(gateway));
   router.Add("PATCH", "/jobs/:jobid", CancelHandler(gateway));
   router.Add("GET", "/jobs/:jobid/yarn-cancel", CancelHandler(gateway));
+  router.Add("GET", "/jobs/:jobid/yarn-stop", [](const RestRequest& request) {
+    JobId id;
+    if (auto refused = ParseIdParameter(request, "jobid", &id)) return *refused;
+    return StopModeRemoved();
+  });
   router.Add("POST", "/jobs/:jobid/restore-plan",
              [gateway](const RestRequest& request) { return PlanRestore(gateway, request); });
 
@@ -224,9 +243,7 @@ void AddJobHandlers(const DispatcherGateway& gateway, RestRouter& router) {
     return JsonResponse(JobConfigJson(job));
   });
   add("/exceptions", Exceptions);
-  add("/execution-result", [](const RestRequest&, Dispatcher&, const JobDetails& job) {
-    return JsonResponse(JobExecutionResultJson(job));
-  });
+  router.Add("GET", "/jobs/:jobid/execution-result", ExecutionResultHandler(gateway));
   add("/accumulators", [](const RestRequest&, Dispatcher&, const JobDetails&) {
     return JsonResponse(AccumulatorsJson());
   });

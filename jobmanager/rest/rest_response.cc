@@ -8,6 +8,7 @@ namespace {
 constexpr char kRestHandlerException[] =
     "org.apache.flink.runtime.rest.handler.RestHandlerException";
 constexpr char kNotFoundException[] = "org.apache.flink.runtime.rest.NotFoundException";
+constexpr char kCompletionException[] = "java.util.concurrent.CompletionException";
 constexpr char kJobNotFoundException[] =
     "org.apache.flink.runtime.messages.FlinkJobNotFoundException";
 
@@ -132,14 +133,34 @@ std::string SerializedThrowableBytes(const std::string& class_name, const std::s
   return out.TakeBytes();
 }
 
-Json SerializedThrowableJson(const std::string& class_name, const std::string& message) {
-  const std::string trace = Exception(class_name, message, {});
+RestResponse ExecutionResultNotFoundResponse(const JobId& job) {
+  const std::string text = JobNotFoundText(job);
+  return ErrorResponse(404, text,
+                       fmt::format("{}: {}\nCaused by: {}", kCompletionException, text, text));
+}
+
+Json SerializedThrowableJson(const std::string& class_name, const std::string& message,
+                             const std::string& cause) {
+  const std::string trace = Exception(class_name, message, cause);
   Json json;
   json["class"] = class_name;
   json["stack-trace"] = trace;
   json["serialized-throwable"] = Base64(SerializedThrowableBytes(class_name, message, trace));
   return json;
 }
+
+namespace {
+
+/// What is answered later arrives wrapped in Flink, but for disposals.
+Json FailureJson(OperationKind kind, const OperationFailure& failure) {
+  if (kind == OperationKind::kDisposal) {
+    return SerializedThrowableJson(failure.class_name, failure.message);
+  }
+  const std::string cause = failure.class_name + ": " + failure.message;
+  return SerializedThrowableJson(kCompletionException, cause.substr(0, cause.find('\n')), cause);
+}
+
+}  // namespace
 
 Json OperationJson(OperationKind kind, const Operation& operation) {
   Json json;
@@ -151,8 +172,7 @@ Json OperationJson(OperationKind kind, const Operation& operation) {
   Json result = Json::object();
   if (operation.failure.has_value()) {
     const char* key = kind == OperationKind::kCheckpoint ? "failureCause" : "failure-cause";
-    result[key] =
-        SerializedThrowableJson(operation.failure->class_name, operation.failure->message);
+    result[key] = FailureJson(kind, *operation.failure);
   } else if (kind == OperationKind::kSavepoint) {
     result["location"] = operation.location;
   } else if (kind == OperationKind::kCheckpoint) {

@@ -48,11 +48,15 @@ RestResponse InternalErrorResponse(const std::string& exception);
 /// Plain sentences, as our own client shows them.
 RestResponse PlainErrorResponse(int status, const std::vector<std::string>& errors);
 RestResponse JobNotFoundResponse(const JobId& job);
+/// The same of an execution result, for which Flink has another exception.
+RestResponse ExecutionResultNotFoundResponse(const JobId& job);
 /// No such route: the wording depends on the method.
 RestResponse NoRouteResponse(const RestRequest& request);
 
-/// {"class", "stack-trace", "serialized-throwable"} of a failure.
-Json SerializedThrowableJson(const std::string& class_name, const std::string& message);
+/// {"class", "stack-trace", "serialized-throwable"} of a failure. `cause`: "<class>: <message>",
+/// with causes of its own behind it; or empty.
+Json SerializedThrowableJson(const std::string& class_name, const std::string& message,
+                             const std::string& cause = {});
 /// The bytes a Java client deserializes into org.apache.flink.util.SerializedThrowable.
 std::string SerializedThrowableBytes(const std::string& class_name, const std::string& message,
                                      const std::string& stack_trace);

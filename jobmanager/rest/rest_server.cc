@@ -99,11 +99,24 @@ StatusOr<std::unique_ptr<RestServer>> RestServer::Start(const Configuration& con
   };
   server.Get(".*", handle).Post(".*", handle).Put(".*", handle).Patch(".*", handle);
   server.Delete(".*", handle).Options(".*", handle);
+  // The library reads a body without a length until the connection falls silent. There is none:
+  // RFC 9112, section 6.3.
+  server.set_pre_routing_handler([handle](const httplib::Request& from, httplib::Response& to) {
+    const bool may_have_body = from.method == "POST" || from.method == "PUT" ||
+                               from.method == "PATCH" || from.method == "DELETE";
+    if (!may_have_body || from.has_header("Content-Length") ||
+        from.has_header("Transfer-Encoding")) {
+      return httplib::Server::HandlerResponse::Unhandled;
+    }
+    handle(from, to);
+    return httplib::Server::HandlerResponse::Handled;
+  });
   server.set_error_handler([](const httplib::Request& from, httplib::Response& to) {
     if (!to.body.empty()) return;
     const std::string text = to.status == 413
                                  ? "The request is larger than rest.server.max-content-length."
                                  : "The request for " + from.path + " cannot be understood.";
+    to.set_header("Access-Control-Allow-Origin", "*");
     to.set_content(PlainErrorResponse(to.status, {text}).body, kContentType);
   });
   ASSIGN_OR_RETURN(const int64_t max_content, configuration.GetInt(options::kRestMaxContentLength));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,8 @@ namespace flink::jobmanager {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 using Json = nlohmann::json;
 
 /// A dispatcher with its REST server and scripted TaskManagers.
@@ -86,6 +90,23 @@ class DispatcherTest : public ::testing::Test {
         {"file_0", graph.SerializeAsString(), "job.graph", "application/octet-stream"},
         {"file_1", library, "WordCount.so", "application/octet-stream"}};
     return Parse(http_->Post("/v1/jobs", items), status);
+  }
+  /// What the server answers to these bytes, until it closes the connection.
+  std::string Raw(const std::string& request) const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<uint16_t>(rest_->port()));
+    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    std::string answer;
+    char buffer[4096];
+    for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;) {
+      answer.append(buffer, static_cast<size_t>(n));
+    }
+    ::close(fd);
+    return answer;
   }
   size_t RecordedJobs() {
     std::promise<size_t> recorded;
@@ -272,6 +293,12 @@ TEST_F(DispatcherTest, ErrorsAreFlinks) {
   EXPECT_THAT(Get(unknown + "/savepoints", 404)["errors"][0].get<std::string>(),
               HasSubstr("Job 0123456789abcdef0123456789abcdef not found"));
   EXPECT_EQ(Get(unknown + "/status", 500)["errors"][0], "Internal server error.");
+  EXPECT_THAT(Get(unknown + "/execution-result", 404)["errors"][0].get<std::string>(),
+              StartsWith("org.apache.flink.runtime.rest.handler.RestHandlerException: "
+                         "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not "
+                         "find Flink job (0123456789abcdef0123456789abcdef)\n"));
+  EXPECT_THAT(Get(unknown + "/yarn-stop", 308)["errors"][0].get<std::string>(),
+              HasSubstr("The termination mode \"stop\" has been removed."));
   EXPECT_THAT(Get("/jobs/nonsense", 400)["errors"][0].get<std::string>(),
               HasSubstr("Cannot resolve path parameter (jobid) from value \"nonsense\"."));
   EXPECT_THAT(Parse(http_->Patch(unknown.c_str()), 404)["errors"][0].get<std::string>(),
@@ -286,10 +313,37 @@ TEST_F(DispatcherTest, ErrorsAreFlinks) {
               HasSubstr("[CANONICAL, NATIVE]"));
   const std::string trigger = Post(unknown + "/savepoints", "{}", 202)["request-id"];
   const Json failure = Poll(unknown + "/savepoints/" + trigger)["failure-cause"];
-  EXPECT_EQ(failure["class"], "org.apache.flink.runtime.messages.FlinkJobNotFoundException");
+  EXPECT_EQ(failure["class"], "java.util.concurrent.CompletionException");
+  const std::string cause =
+      "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job "
+      "(0123456789abcdef0123456789abcdef)\n";
+  EXPECT_EQ(failure["stack-trace"],
+            "java.util.concurrent.CompletionException: " + cause + "Caused by: " + cause);
   EXPECT_THAT(Get(unknown + "/savepoints/0123456789abcdef0123456789abcdef", 404)["errors"][0]
                   .get<std::string>(),
               HasSubstr("There is no savepoint operation with triggerId="));
+}
+
+// RFC 9112, section 6.3; recorded of Flink: rest/68, rest/294.
+TEST_F(DispatcherTest, ARequestThatNamesNoLengthHasNoBody) {
+  Submit(TestGraph(1));
+  Await("RUNNING");
+  for (const auto& [request, status] :
+       std::vector<std::pair<std::string, int>>{{"POST " + JobPath() + "/savepoints", 202},
+                                                {"POST /savepoint-disposal", 400},
+                                                {"PATCH " + JobPath() + "?mode=cancel", 202}}) {
+    const std::string answer =
+        Raw(request + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith(fmt::format("HTTP/1.1 {} ", status))) << request;
+    EXPECT_THAT(answer, Not(HasSubstr("cannot be understood"))) << request;
+  }
+  Await("CANCELED");
+}
+
+TEST_F(DispatcherTest, WhatIsNoRequestIsRefusedWithTheHeadersOfTheOthers) {
+  const std::string answer = Raw("nonsense\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(answer, HasSubstr("\r\nAccess-Control-Allow-Origin: *\r\n"));
 }
 
 // flink-surface §4.1 no. 1, 2. The texts of no. 4 and 5 lie behind this refusal. No. 6 does not
