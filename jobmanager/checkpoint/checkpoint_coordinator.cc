@@ -50,6 +50,18 @@ std::optional<int64_t> CheckpointCoordinator::NextWakeup() const {
   return next;
 }
 
+bool CheckpointCoordinator::IsQueued(RequestId request) const {
+  return std::any_of(queue_.begin(), queue_.end(),
+                     [request](const CheckpointRequest& r) { return r.request == request; });
+}
+
+std::optional<CheckpointId> CheckpointCoordinator::PendingIdOf(RequestId request) const {
+  for (const auto& [id, pending] : pending_) {
+    if (pending.request.request == request) return id;
+  }
+  return std::nullopt;
+}
+
 bool CheckpointCoordinator::AwaitsIo() const {
   if (!aborted_.empty()) return true;
   return std::any_of(pending_.begin(), pending_.end(),

@@ -88,6 +88,10 @@ class CheckpointCoordinator {
   CheckpointId next_checkpoint_id() const { return next_id_; }
   size_t num_pending() const { return pending_.size(); }
   size_t num_queued() const { return queue_.size(); }
+  /// Whether the request of a user waits for what is before it, and else the id under which it is
+  /// being taken; neither when it has been answered.
+  bool IsQueued(RequestId request) const;
+  std::optional<CheckpointId> PendingIdOf(RequestId request) const;
   /// True while an answer to CreateLocation or PersistMetadata is outstanding, also of aborted
   /// attempts. A shell that stops delivering events then leaves a directory behind.
   bool AwaitsIo() const;

@@ -12,6 +12,12 @@ bool AsyncOperations::Start(OperationKind kind, const JobId& job, const std::str
   return operations_.try_emplace(Key{kind, job, trigger_id}).second;
 }
 
+void AsyncOperations::SetRequest(OperationKind kind, const JobId& job,
+                                 const std::string& trigger_id, uint64_t request) {
+  const auto found = operations_.find(Key{kind, job, trigger_id});
+  if (found != operations_.end()) found->second.request = request;
+}
+
 void AsyncOperations::Succeed(OperationKind kind, const JobId& job, const std::string& trigger_id,
                               std::string location, int64_t checkpoint_id, int64_t now_ms) {
   const auto found = operations_.find(Key{kind, job, trigger_id});

@@ -26,6 +26,7 @@ struct Operation {
   std::string location;       ///< Of a savepoint.
   int64_t checkpoint_id = 0;  ///< Of a checkpoint.
   int64_t completion_ms = 0;
+  uint64_t request = 0;  ///< Of the job's checkpoint coordinator; 0 when there is none.
 };
 
 /// Remembers a completed operation for `store_ms`; one in progress until it completes. Confined to
@@ -36,6 +37,8 @@ class AsyncOperations {
 
   /// False when the id is known: the operation was started before and is not to be started again.
   bool Start(OperationKind kind, const JobId& job, const std::string& trigger_id, int64_t now_ms);
+  void SetRequest(OperationKind kind, const JobId& job, const std::string& trigger_id,
+                  uint64_t request);
   void Succeed(OperationKind kind, const JobId& job, const std::string& trigger_id,
                std::string location, int64_t checkpoint_id, int64_t now_ms);
   void Fail(OperationKind kind, const JobId& job, const std::string& trigger_id,

@@ -352,7 +352,7 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
     operations_.Fail(kKind, job, trigger_id, JobNotFound(job), now);
     return OkStatus();
   }
-  master->TriggerSavepoint(
+  const RequestId asked = master->TriggerSavepoint(
       target, request.format, request.kind,
       [this, job, trigger_id, kind = request.kind](const StatusOr<std::string>& path) {
         const int64_t done_ms = deps_.clock->NowMs();
@@ -367,6 +367,7 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
             kKind, job, trigger_id,
             {stopping ? kStopWithSavepointStoppingException : kCheckpointException, text}, done_ms);
       });
+  operations_.SetRequest(kKind, job, trigger_id, asked);
   return OkStatus();
 }
 
@@ -379,15 +380,28 @@ void Dispatcher::TriggerCheckpoint(const JobId& job, const std::string& trigger_
     operations_.Fail(kKind, job, trigger_id, JobNotFound(job), now);
     return;
   }
-  master->TriggerCheckpoint(full, [this, job, trigger_id](const StatusOr<CheckpointId>& id) {
-    const int64_t done_ms = deps_.clock->NowMs();
-    if (id.ok()) {
-      operations_.Succeed(kKind, job, trigger_id, {}, *id, done_ms);
-    } else {
-      operations_.Fail(kKind, job, trigger_id, {kCheckpointException, Message(id.status())},
-                       done_ms);
-    }
-  });
+  const RequestId asked =
+      master->TriggerCheckpoint(full, [this, job, trigger_id](const StatusOr<CheckpointId>& id) {
+        const int64_t done_ms = deps_.clock->NowMs();
+        if (id.ok()) {
+          operations_.Succeed(kKind, job, trigger_id, {}, *id, done_ms);
+        } else {
+          operations_.Fail(kKind, job, trigger_id, {kCheckpointException, Message(id.status())},
+                           done_ms);
+        }
+      });
+  operations_.SetRequest(kKind, job, trigger_id, asked);
+}
+
+Dispatcher::SnapshotProgress Dispatcher::ProgressOf(const JobId& job, const Operation& operation) {
+  SnapshotProgress progress;
+  const auto found = jobs_.find(job);
+  if (operation.completed || operation.request == 0 || found == jobs_.end()) return progress;
+  const CheckpointCoordinator& coordinator = found->second->checkpoint_coordinator();
+  progress.waiting = coordinator.IsQueued(operation.request);
+  const std::optional<CheckpointId> id = coordinator.PendingIdOf(operation.request);
+  if (id.has_value()) progress.checkpoint = coordinator.statistics().Find(*id);
+  return progress;
 }
 
 void Dispatcher::DisposeSavepoint(const std::string& trigger_id, const std::string& path) {

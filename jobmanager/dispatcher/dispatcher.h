@@ -108,6 +108,12 @@ class Dispatcher : public TaskManagerListener {
   Status TriggerSavepoint(const JobId& job, const std::string& trigger_id,
                           const SavepointRequest& request);
   void TriggerCheckpoint(const JobId& job, const std::string& trigger_id, bool full);
+  /// How far a savepoint or checkpoint of `job` is that was triggered by one of these.
+  struct SnapshotProgress {
+    bool waiting = false;                         ///< For the snapshots before it.
+    const CheckpointStats* checkpoint = nullptr;  ///< Until the next mail; null when not begun.
+  };
+  SnapshotProgress ProgressOf(const JobId& job, const Operation& operation);
   void DisposeSavepoint(const std::string& trigger_id, const std::string& path);
   /// The snapshots of a job, running, ended or only noted on disk, that exist and can be restored
   /// from: savepoints and retained checkpoints, newest first. `done` is called once, on the main

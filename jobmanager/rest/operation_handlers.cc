@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "jobmanager/rest/checkpoint_json.h"
 #include "jobmanager/rest/rest_handlers.h"
 
 namespace flink::jobmanager {
@@ -159,8 +160,27 @@ RestResponse PostDisposal(const DispatcherGateway& gateway, const RestRequest& r
   });
 }
 
-RestResponse Poll(const DispatcherGateway& gateway, const RestRequest& request,
-                  OperationKind kind) {
+/// What a poll says of an operation.
+using OperationAnswer = RestResponse (*)(Dispatcher& dispatcher, OperationKind kind,
+                                         const JobId& job, const Operation& operation);
+
+RestResponse Outcome(Dispatcher&, OperationKind kind, const JobId&, const Operation& operation) {
+  return JsonResponse(OperationJson(kind, operation));
+}
+
+/// Our own: the entry of the checkpoint history that belongs to this trigger.
+RestResponse Progress(Dispatcher& dispatcher, OperationKind, const JobId& job,
+                      const Operation& operation) {
+  const Dispatcher::SnapshotProgress progress = dispatcher.ProgressOf(job, operation);
+  Json json;
+  json["waiting"] = progress.waiting;
+  json["checkpoint"] =
+      progress.checkpoint == nullptr ? Json(nullptr) : CheckpointJson(*progress.checkpoint, false);
+  return JsonResponse(json);
+}
+
+RestResponse Poll(const DispatcherGateway& gateway, const RestRequest& request, OperationKind kind,
+                  OperationAnswer answer) {
   JobId job;
   TriggerId trigger;
   if (kind != OperationKind::kDisposal) {
@@ -171,7 +191,7 @@ RestResponse Poll(const DispatcherGateway& gateway, const RestRequest& request,
   return gateway.Ask([&](Dispatcher& dispatcher) {
     const Operation* operation =
         dispatcher.operations().Find(kind, job, id, dispatcher.clock().NowMs());
-    if (operation != nullptr) return JsonResponse(OperationJson(kind, *operation));
+    if (operation != nullptr) return answer(dispatcher, kind, job, *operation);
     if (kind == OperationKind::kDisposal) {
       return NotFoundResponse("Operation not found under key: " + id);
     }
@@ -195,14 +215,16 @@ void AddOperationHandlers(const DispatcherGateway& gateway, RestRouter& router) 
   post("/jobs/:jobid/stop", PostStop);
   post("/jobs/:jobid/checkpoints", PostCheckpoint);
   post("/savepoint-disposal", PostDisposal);
-  const auto poll = [&](const char* path, OperationKind kind) {
-    router.Add("GET", path, [gateway, kind](const RestRequest& request) {
-      return Poll(gateway, request, kind);
+  const auto poll = [&](const char* path, OperationKind kind, OperationAnswer answer) {
+    router.Add("GET", path, [gateway, kind, answer](const RestRequest& request) {
+      return Poll(gateway, request, kind, answer);
     });
   };
-  poll("/jobs/:jobid/savepoints/:triggerid", OperationKind::kSavepoint);
-  poll("/jobs/:jobid/checkpoints/:triggerid", OperationKind::kCheckpoint);
-  poll("/savepoint-disposal/:triggerid", OperationKind::kDisposal);
+  poll("/jobs/:jobid/savepoints/:triggerid", OperationKind::kSavepoint, Outcome);
+  poll("/jobs/:jobid/savepoints/:triggerid/progress", OperationKind::kSavepoint, Progress);
+  poll("/jobs/:jobid/checkpoints/:triggerid", OperationKind::kCheckpoint, Outcome);
+  poll("/jobs/:jobid/checkpoints/:triggerid/progress", OperationKind::kCheckpoint, Progress);
+  poll("/savepoint-disposal/:triggerid", OperationKind::kDisposal, Outcome);
 }
 
 }  // namespace flink::jobmanager

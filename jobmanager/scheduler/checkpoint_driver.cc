@@ -120,8 +120,8 @@ void CheckpointDriver::ScheduleWakeup() {
                                   });
 }
 
-void CheckpointDriver::TriggerSavepoint(std::string target_dir, SavepointFormat format,
-                                        SnapshotKind kind, Answer answer) {
+RequestId CheckpointDriver::TriggerSavepoint(std::string target_dir, SavepointFormat format,
+                                             SnapshotKind kind, Answer answer) {
   const RequestId request = ++last_request_;
   answers_[request] = std::move(answer);
   cp::TriggerSavepoint event;
@@ -130,15 +130,17 @@ void CheckpointDriver::TriggerSavepoint(std::string target_dir, SavepointFormat 
   event.format = format;
   event.kind = kind;
   Feed(std::move(event));
+  return request;
 }
 
-void CheckpointDriver::TriggerCheckpoint(bool full, Answer answer) {
+RequestId CheckpointDriver::TriggerCheckpoint(bool full, Answer answer) {
   const RequestId request = ++last_request_;
   answers_[request] = std::move(answer);
   cp::TriggerCheckpoint event;
   event.request = request;
   event.full = full;
   Feed(event);
+  return request;
 }
 
 void CheckpointDriver::OnAck(const pb::cluster::v1::CheckpointAck& ack) {

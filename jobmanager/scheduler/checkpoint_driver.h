@@ -67,9 +67,10 @@ class CheckpointDriver {
   /// others.
   void Feed(checkpoint::Event event);
 
-  void TriggerSavepoint(std::string target_dir, SavepointFormat format, SnapshotKind kind,
-                        Answer answer);
-  void TriggerCheckpoint(bool full, Answer answer);
+  /// What is asked for; its answer may have come already.
+  RequestId TriggerSavepoint(std::string target_dir, SavepointFormat format, SnapshotKind kind,
+                             Answer answer);
+  RequestId TriggerCheckpoint(bool full, Answer answer);
 
   // Messages of executors of the current attempt.
   void OnAck(const pb::cluster::v1::CheckpointAck& ack);

@@ -344,9 +344,9 @@ bool JobMaster::IsRestoreSource(const std::string& directory) const {
   return deps_.uses_snapshot && deps_.uses_snapshot(directory);
 }
 
-void JobMaster::TriggerSavepoint(const std::string& target_dir, SavepointFormat format,
-                                 SnapshotKind kind, SavepointAnswer answer) {
-  driver_->TriggerSavepoint(
+RequestId JobMaster::TriggerSavepoint(const std::string& target_dir, SavepointFormat format,
+                                      SnapshotKind kind, SavepointAnswer answer) {
+  return driver_->TriggerSavepoint(
       target_dir, format, kind,
       [this, kind, answer = std::move(answer)](const checkpoint::CompleteRequest& request) {
         if (!request.ok) {
@@ -359,8 +359,8 @@ void JobMaster::TriggerSavepoint(const std::string& target_dir, SavepointFormat 
       });
 }
 
-void JobMaster::TriggerCheckpoint(bool full, CheckpointAnswer answer) {
-  driver_->TriggerCheckpoint(
+RequestId JobMaster::TriggerCheckpoint(bool full, CheckpointAnswer answer) {
+  return driver_->TriggerCheckpoint(
       full, [answer = std::move(answer)](const checkpoint::CompleteRequest& request) {
         if (request.ok) {
           answer(request.checkpoint);

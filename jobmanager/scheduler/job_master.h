@@ -85,9 +85,10 @@ class JobMaster : private CheckpointDriverHost {
   /// OK also when the job is being cancelled or was; kFailedPrecondition (message: the state) when
   /// it ended otherwise.
   Status Cancel();
-  void TriggerSavepoint(const std::string& target_dir, SavepointFormat format, SnapshotKind kind,
-                        SavepointAnswer answer);
-  void TriggerCheckpoint(bool full, CheckpointAnswer answer);
+  /// The request by which the coordinator knows it.
+  RequestId TriggerSavepoint(const std::string& target_dir, SavepointFormat format,
+                             SnapshotKind kind, SavepointAnswer answer);
+  RequestId TriggerCheckpoint(bool full, CheckpointAnswer answer);
 
   void OnExecutorMessage(const std::string& task_manager_id,
                          const pb::cluster::v1::ExecutorMessage& message);
@@ -109,6 +110,7 @@ class JobMaster : private CheckpointDriverHost {
   const CheckpointStatistics& checkpoint_statistics() const {
     return driver_->coordinator().statistics();
   }
+  const CheckpointCoordinator& checkpoint_coordinator() const { return driver_->coordinator(); }
   /// True when a snapshot at `directory` may still be needed by this job. May look at the disk, as
   /// one directory has many paths.
   bool Uses(const std::string& directory) const;

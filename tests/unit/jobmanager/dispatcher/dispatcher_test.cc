@@ -165,6 +165,8 @@ TEST_F(DispatcherTest, RunsAJobFromSubmissionToCancellation) {
   const std::string trigger = Post(JobPath() + "/savepoints", "", 202)["request-id"];
   const std::string location = Poll(JobPath() + "/savepoints/" + trigger)["location"];
   EXPECT_THAT(location, HasSubstr("/savepoint-6a6a6a-"));
+  EXPECT_EQ(Get(JobPath() + "/savepoints/" + trigger + "/progress"),
+            Json({{"waiting", false}, {"checkpoint", nullptr}}));
   const Json checkpoints = Get(JobPath() + "/checkpoints");
   EXPECT_EQ(checkpoints["latest"]["savepoint"]["external_path"], location);
   EXPECT_EQ(Get(JobPath() + "/checkpoints/details/1")["tasks"].size(), 2u);
