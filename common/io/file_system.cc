@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 
 #include "common/base/failpoint.h"
 
@@ -148,6 +150,22 @@ Status CopyContent(int from, int to, const std::string& from_path, const std::st
   }
 }
 
+bool IsOneOf(std::string_view scheme, std::initializer_list<std::string_view> lower_case) {
+  std::string lower(scheme);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::find(lower_case.begin(), lower_case.end(), lower) != lower_case.end();
+}
+
+/// Schemes are written in any case (RFC 3986).
+bool IsFileScheme(std::string_view scheme) { return IsOneOf(scheme, {"file"}); }
+
+/// Those that Flink has, itself or by Hadoop.
+bool IsRemoteScheme(std::string_view scheme) {
+  return IsOneOf(scheme, {"s3",  "s3a",  "s3n",  "s3p",   "hdfs",  "viewfs", "webhdfs", "swebhdfs",
+                          "gs",  "oss",  "abfs", "abfss", "wasb",  "wasbs",  "azure",   "maprfs",
+                          "ftp", "sftp", "http", "https", "swift", "cosn",   "obs"});
+}
+
 }  // namespace
 
 StatusOr<std::string> ParsePath(std::string_view text) {
@@ -158,13 +176,14 @@ StatusOr<std::string> ParsePath(std::string_view text) {
   const bool has_scheme = colon != std::string_view::npos && colon > 0 && colon < slash;
   if (has_scheme) {
     const std::string_view scheme = text.substr(0, colon);
-    if (scheme != "file") {
+    if (!IsFileScheme(scheme)) {
       return InvalidArgument(
-          "Could not find a file system implementation for scheme '{}': remote file systems are "
-          "not "
-          "there yet, use a directory that all processes of the cluster see, as \"/dir\" or "
-          "\"file:/dir\", instead of \"{}\"",
-          scheme, text);
+          "Could not find a file system implementation for scheme '{}': {}, use a directory that "
+          "all processes of the cluster see, as \"/dir\" or \"file:/dir\", instead of \"{}\"",
+          scheme,
+          IsRemoteScheme(scheme) ? "remote file systems are not there yet"
+                                 : "there is none of this name",
+          text);
     }
     path = text.substr(colon + 1);
     if (path.substr(0, 2) == "//") {

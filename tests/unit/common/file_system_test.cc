@@ -68,6 +68,7 @@ TEST(AbsolutePath, MakesOnlyRelativePathsAbsolute) {
   EXPECT_EQ(AbsolutePath("./a:b"), here + "/a:b");
   EXPECT_EQ(AbsolutePath("."), here);
   EXPECT_EQ(AbsolutePath("file:a"), "file:" + here + "/a");
+  EXPECT_EQ(AbsolutePath("FILE:a"), "FILE:" + here + "/a");
   for (const char* text :
        {"", "/x/y/", "file:/x", "file:///x", "file:", "s3://bucket/x", "foo:x"}) {
     EXPECT_EQ(AbsolutePath(text), text);
@@ -79,6 +80,11 @@ TEST(ParsePath, NamesASchemeItDoesNotKnow) {
   ASSERT_FALSE(path.ok());
   EXPECT_NE(Message(path.status()).find("scheme 'hdfs'"), std::string::npos);
   EXPECT_NE(Message(path.status()).find("file:/dir"), std::string::npos);
+  EXPECT_NE(Message(path.status()).find("remote file systems"), std::string::npos);
+  const std::string misspelt = Message(ParsePath("fil://x/y").status());
+  EXPECT_NE(misspelt.find("scheme 'fil': there is none of this name"), std::string::npos);
+  EXPECT_EQ(ParsePath("FILE:/x").value(), "/x");
+  EXPECT_EQ(ParsePath("File:///x").value(), "/x");
   EXPECT_FALSE(ParsePath("").ok());
   EXPECT_FALSE(ParsePath("file://host/x").ok());
   EXPECT_FALSE(ParsePath("file:").ok());
