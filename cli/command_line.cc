@@ -121,7 +121,8 @@ class CommandLineParser {
       if (option->value_name.empty()) return TakeArgument(token);
       return OpenWithValue(*option, name.substr(equals + 1));
     }
-    if (!FindLong(stem).empty()) return TakeLong(token);
+    // As in Flink, one letter behind one dash is never the begin of a long name.
+    if (stem.size() > 1 && !FindLong(stem).empty()) return TakeLong(token);
     // "-p4" and "-Dkey=value": a one-letter option with its value attached; "-rs": flags in a row.
     for (size_t i = 0; i < name.size(); ++i) {
       const OptionSpec* option = FindShort(name.substr(i, 1));

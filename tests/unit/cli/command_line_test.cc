@@ -101,6 +101,15 @@ TEST(CommandLineTest, UniquePrefixesOfLongNamesCountAndAmbiguousOnesDoNot) {
   EXPECT_TRUE(Parse("run", {"--class", "x"})->Has("c"));
 }
 
+TEST(CommandLineTest, OneLetterBehindOneDashIsNoPrefix) {
+  EXPECT_EQ(Error("stop", {"-s", "x"}), "Unrecognized option: -s");
+  EXPECT_EQ(Error("savepoint", {"-s", "x"}), "Unrecognized option: -s");
+  EXPECT_EQ(Error("savepoint", {"-s=x"}), "Unrecognized option: -s=x");
+  EXPECT_EQ(Error("checkpoint", {"-f", "id"}), "Unrecognized option: -f");
+  EXPECT_TRUE(Parse("checkpoint", {"--f", "id"})->Has("full"));
+  EXPECT_TRUE(Parse("checkpoint", {"-fu", "id"})->Has("full"));
+}
+
 TEST(CommandLineTest, PropertiesComeAttachedAndDetached) {
   const auto line = Parse("list", {"-Drest.port=1", "-D", "a.b=c=d", "x"});
   ASSERT_TRUE(line.ok());
