@@ -1,5 +1,6 @@
 #include "cli/client_log.h"
 
+#include <pwd.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/null_sink.h>
 #include <spdlog/spdlog.h>
@@ -13,14 +14,20 @@
 namespace flink::cli {
 namespace {
 
+/// As the scripts name the logs of the daemons: $USER, else what `id -un` says.
+std::string UserName() {
+  const char* user = std::getenv("USER");
+  if (user != nullptr && *user != '\0') return user;
+  const passwd* entry = getpwuid(geteuid());
+  return entry != nullptr ? std::string(entry->pw_name) : std::to_string(geteuid());
+}
+
 std::string LogFile(const std::string& distribution) {
   const char* directory = std::getenv("FLINK_LOG_DIR");
-  const char* user = std::getenv("USER");
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
   return (directory != nullptr ? std::string(directory) : distribution + "/log") + "/flink-" +
-         (user != nullptr ? std::string(user) : std::to_string(getuid())) + "-client-" +
-         host.data() + ".log";
+         UserName() + "-client-" + host.data() + ".log";
 }
 
 }  // namespace
