@@ -6,6 +6,7 @@
 #include <ostream>
 #include <vector>
 
+#include "cli/savepoint_list.h"
 #include "common/config/options.h"
 #include "common/snapshot/restore_plan_json.h"
 #include "common/snapshot/snapshot_claim.h"
@@ -42,6 +43,22 @@ StatusOr<Json> PlanAgainstJob(const CommandContext& context, const PackagedProgr
   ASSIGN_OR_RETURN(const nlohmann::json plan,
                    client->PlanRestore(job, message.SerializeAsString()));
   return Json(plan);
+}
+
+/// The plan comes with the names of REST documents; what the other commands print has underscores.
+Json WithUnderscores(const Json& json) {
+  if (!json.is_structured()) return json;
+  Json result = json.is_array() ? Json::array() : Json::object();
+  for (const auto& [key, value] : json.items()) {
+    if (json.is_array()) {
+      result.push_back(WithUnderscores(value));
+      continue;
+    }
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '-', '_');
+    result[name] = WithUnderscores(value);
+  }
+  return result;
 }
 
 /// "128", or "2 -> 4" for what changes.
@@ -112,7 +129,7 @@ Status DryRun(const CommandContext& context, const PackagedProgram& program,
   if (!plan.ok()) return plan.status();
   const Json& problems = (*plan)["problems"];
   if (context.line.Has("json")) {
-    context.out << plan->dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    context.out << DumpJson(WithUnderscores(*plan)) << "\n";
   } else {
     std::string snapshot = plan->value("snapshot", "");
     // "of the running job ..." in sentences about its checkpoint.

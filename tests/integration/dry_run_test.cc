@@ -245,7 +245,9 @@ TEST_F(DryRunTest, AProgramIsMatchedWithARunningJob) {
     const CommandResult same = DryRun({"--against", job, "--json"});
     EXPECT_EQ(same.exit_code, 0) << same.out << same.err;
     const auto plan = nlohmann::json::parse(same.out);
-    EXPECT_EQ(plan["checkpoint-id"], with_checkpoint ? 1 : 0);
+    EXPECT_EQ(plan["checkpoint_id"], with_checkpoint ? 1 : 0);
+    EXPECT_EQ(plan["snapshot"], "of the running job " + job);
+    EXPECT_TRUE(plan["operators"][0].contains("state_bytes")) << same.out;
     EXPECT_EQ(Verdicts(plan)["sum"], "matched");
     ExpectRefusedByDryRun(DryRun({"--against", job}, {"--uid", "other"}),
                           "The operator is \"Keyed Aggregation\" with the uid \"sum\"");
