@@ -19,10 +19,11 @@ Status CancelWithSavepoint(const CommandContext& context) {
   const auto trigger = client->TriggerSavepoint(job, what.directory, format, /*cancel_job=*/true);
   if (!trigger.ok()) return Failed(failure, trigger.status());
   ProgressLine progress(context.err, context.on_terminal);
-  const auto location = client->WaitForSavepoint(job, *trigger, progress);
+  const auto location =
+      client->WaitForSavepoint(job, *trigger, "cancelling the job with a savepoint", progress);
   if (!location.ok()) return Failed(failure, location.status());
-  out << "Cancelled job " << job.ToHex() << ". Savepoint stored in " << *location << ".\n";
-  return OkStatus();
+  return WriteResult(out,
+                     "Cancelled job " + job.ToHex() + ". Savepoint stored in " + *location + ".\n");
 }
 
 }  // namespace

@@ -20,9 +20,11 @@ Status Checkpoint(const CommandContext& context) {
   ProgressLine progress(context.err, context.on_terminal);
   const auto checkpoint = client->WaitForCheckpoint(job, *trigger, progress);
   if (!checkpoint.ok()) return Failed(failure, checkpoint.status());
-  out << "Checkpoint" << (full ? "(FULL) " : " ") << *checkpoint << " for job " << id
-      << " completed.\nYou can resume your program from this checkpoint with the run command.\n";
-  return OkStatus();
+  return WriteResult(
+      out,
+      fmt::format("Checkpoint{}{} for job {} completed.\nYou can resume your program from this "
+                  "checkpoint with the run command.\n",
+                  full ? "(FULL) " : " ", *checkpoint, id));
 }
 
 }  // namespace flink::cli

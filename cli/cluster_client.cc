@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "cli/error_text.h"
-#include "cli/pause.h"
+#include "cli/text_table.h"
 #include "common/config/options.h"
 #include "common/io/absolute_path.h"
 
@@ -63,8 +63,9 @@ const char* ToString(SavepointFormat format) {
 }
 
 std::string ToString(const SnapshotProgress& progress) {
+  if (progress.waiting) return "waits for the snapshots before it";
   return fmt::format("{} of {} subtasks acknowledged, {}", progress.acknowledged, progress.subtasks,
-                     ReadableSize(progress.bytes));
+                     FormatBytes(progress.bytes));
 }
 
 StatusOr<std::unique_ptr<ClusterClient>> ClusterClient::Create(const Configuration& config) {
@@ -184,18 +185,23 @@ StatusOr<std::optional<Json>> ClusterClient::PollOperation(const std::string& pa
   return std::optional<Json>(*operation);
 }
 
-StatusOr<Json> ClusterClient::WaitForOperation(const std::string& path, const std::string& hint,
-                                               const std::function<void()>& meanwhile) {
+StatusOr<Json> ClusterClient::WaitForOperation(const std::string& path, const Waiting& waiting) {
   const auto deadline = Clock::now() + timeout_;
   for (Backoff backoff(milliseconds(200)); true; backoff.Wait()) {
     ASSIGN_OR_RETURN(std::optional<Json> result, PollOperation(path));
     if (result.has_value()) return *std::move(result);
+    if (waiting.guard != nullptr && waiting.guard->interrupted()) {
+      return MakeStatus(absl::StatusCode::kAborted,
+                        "Interrupted: {} goes on without this client, {}.", waiting.what,
+                        waiting.hint);
+    }
     if (Clock::now() >= deadline) {
       return MakeStatus(absl::StatusCode::kDeadlineExceeded,
-                        "no result after {} s (client.timeout); the operation goes on, {}",
-                        std::chrono::duration<double>(timeout_).count(), hint);
+                        "no result after {} s (client.timeout); {} goes on, {}",
+                        std::chrono::duration<double>(timeout_).count(), waiting.what,
+                        waiting.hint);
     }
-    meanwhile();
+    if (waiting.meanwhile) waiting.meanwhile();
   }
 }
 
@@ -207,35 +213,44 @@ StatusOr<std::optional<std::string>> ClusterClient::PollSavepoint(const JobId& j
   return std::optional<std::string>(TextAt(*result, "location"));
 }
 
-StatusOr<std::optional<SnapshotProgress>> ClusterClient::Progress(const JobId& job,
-                                                                  bool savepoint) {
-  ASSIGN_OR_RETURN(const Json answer, rest_->Get(JobPath(job) + "/checkpoints"));
-  const auto history = answer.find("history");  // Newest first.
-  if (history == answer.end()) return Internal("the JobManager's answer has no history");
-  for (const Json& snapshot : *history) {
-    if (TextAt(snapshot, "status") != "IN_PROGRESS") continue;
-    if (snapshot.value("is_savepoint", false) != savepoint) continue;
-    return std::optional<SnapshotProgress>({NumberAt(snapshot, "num_subtasks"),
-                                            NumberAt(snapshot, "num_acknowledged_subtasks"),
-                                            NumberAt(snapshot, "state_size")});
+StatusOr<std::optional<SnapshotProgress>> ClusterClient::Progress(const std::string& operation) {
+  ASSIGN_OR_RETURN(const Json answer, rest_->Get(operation + "/progress"));
+  SnapshotProgress progress;
+  progress.waiting = answer.value("waiting", false);
+  const auto snapshot = answer.find("checkpoint");
+  if (snapshot != answer.end() && snapshot->is_object()) {
+    progress.subtasks = NumberAt(*snapshot, "num_subtasks");
+    progress.acknowledged = NumberAt(*snapshot, "num_acknowledged_subtasks");
+    progress.bytes = NumberAt(*snapshot, "state_size");
+  } else if (!progress.waiting) {
+    return std::optional<SnapshotProgress>();
   }
-  return std::optional<SnapshotProgress>();
+  return std::optional<SnapshotProgress>(progress);
 }
 
-void ClusterClient::ShowProgress(const JobId& job, bool savepoint, ProgressLine& progress) {
+StatusOr<std::optional<SnapshotProgress>> ClusterClient::SavepointProgress(
+    const JobId& job, const std::string& trigger_id) {
+  return Progress(JobPath(job) + "/savepoints/" + trigger_id);
+}
+
+void ClusterClient::ShowProgress(const std::string& operation, ProgressLine& progress) {
   if (!progress.visible()) return;
   // Decoration: when the question fails, the operation's own answer says why.
-  const auto found = Progress(job, savepoint);
+  const auto found = Progress(operation);
   if (found.ok() && found->has_value()) progress.Show(ToString(**found));
 }
 
 StatusOr<std::string> ClusterClient::WaitForSavepoint(const JobId& job,
                                                       const std::string& trigger_id,
+                                                      const std::string& what,
                                                       ProgressLine& progress) {
+  const std::string operation = JobPath(job) + "/savepoints/" + trigger_id;
+  const InterruptGuard guard;
   const auto result = WaitForOperation(
-      JobPath(job) + "/savepoints/" + trigger_id,
-      fmt::format("\"flink savepoint --status {} {}\" says how it ends", trigger_id, job.ToHex()),
-      [&] { ShowProgress(job, /*savepoint=*/true, progress); });
+      operation,
+      {what,
+       fmt::format("\"flink savepoint --status {} {}\" says how it ends", trigger_id, job.ToHex()),
+       [&] { ShowProgress(operation, progress); }, &guard});
   progress.Clear();
   if (!result.ok()) return result.status();
   return TextAt(*result, "location");
@@ -243,18 +258,24 @@ StatusOr<std::string> ClusterClient::WaitForSavepoint(const JobId& job,
 
 StatusOr<int64_t> ClusterClient::WaitForCheckpoint(const JobId& job, const std::string& trigger_id,
                                                    ProgressLine& progress) {
-  const auto result = WaitForOperation(JobPath(job) + "/checkpoints/" + trigger_id,
-                                       "the JobManager's log and dashboard say how it ends",
-                                       [&] { ShowProgress(job, /*savepoint=*/false, progress); });
+  const std::string operation = JobPath(job) + "/checkpoints/" + trigger_id;
+  const InterruptGuard guard;
+  const auto result =
+      WaitForOperation(operation, {"the checkpoint", "the JobManager's log says how it ends",
+                                   [&] { ShowProgress(operation, progress); }, &guard});
   progress.Clear();
   if (!result.ok()) return result.status();
   return NumberAt(*result, "checkpointId");
 }
 
-Status ClusterClient::WaitForDisposal(const std::string& trigger_id) {
-  return WaitForOperation("/v1/savepoint-disposal/" + trigger_id,
-                          "the JobManager's log says how it ends", [] {})
-      .status();
+Status ClusterClient::WaitForDisposal(const std::string& path, const std::string& trigger_id) {
+  const Status status =
+      WaitForOperation("/v1/savepoint-disposal/" + trigger_id,
+                       {"the disposal", "the JobManager's log says how it ends", {}, nullptr})
+          .status();
+  const std::string absolute = io::AbsolutePath(path);
+  const Status cause = WithoutBegin(status, "Could not dispose savepoint " + absolute);
+  return WithoutBegin(cause, absolute + " is left as it is, because its metadata cannot be read");
 }
 
 }  // namespace flink::cli

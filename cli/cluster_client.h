@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/pause.h"
 #include "cli/progress_line.h"
 #include "cli/rest_client.h"
 #include "common/base/ids.h"
@@ -41,11 +42,12 @@ struct Accumulator {
 
 /// How far a snapshot is that is being taken.
 struct SnapshotProgress {
+  bool waiting = false;  ///< For the snapshots before it: the rest says nothing yet.
   int64_t subtasks = 0;
   int64_t acknowledged = 0;
   int64_t bytes = 0;  ///< State of the subtasks that have acknowledged.
 };
-/// "3 of 8 subtasks acknowledged, 1.4 MB".
+/// "3 of 8 subtasks acknowledged, 1.4 MiB".
 std::string ToString(const SnapshotProgress& progress);
 
 enum class SavepointFormat { kCanonical, kNative };
@@ -81,15 +83,19 @@ class ClusterClient {
   /// Where the savepoint of TriggerSavepoint or TriggerStop lies; nothing while it is in progress.
   StatusOr<std::optional<std::string>> PollSavepoint(const JobId& job,
                                                      const std::string& trigger_id);
-  /// The newest savepoint (or else checkpoint) of the job that is being taken.
-  StatusOr<std::optional<SnapshotProgress>> Progress(const JobId& job, bool savepoint);
+  /// Of the savepoint of TriggerSavepoint or TriggerStop; nothing before it begins and when it has
+  /// been taken.
+  StatusOr<std::optional<SnapshotProgress>> SavepointProgress(const JobId& job,
+                                                              const std::string& trigger_id);
 
-  /// Wait at most client.timeout. Savepoint: where it lies; checkpoint: its id.
+  /// Wait at most client.timeout. Savepoint: where it lies; checkpoint: its id. Ctrl-C ends both
+  /// with kAborted and a sentence that says what goes on: `what`, for savepoints.
   StatusOr<std::string> WaitForSavepoint(const JobId& job, const std::string& trigger_id,
-                                         ProgressLine& progress);
+                                         const std::string& what, ProgressLine& progress);
   StatusOr<int64_t> WaitForCheckpoint(const JobId& job, const std::string& trigger_id,
                                       ProgressLine& progress);
-  Status WaitForDisposal(const std::string& trigger_id);
+  /// Of `path`; its error says why and leaves it to the caller to say what failed.
+  Status WaitForDisposal(const std::string& path, const std::string& trigger_id);
 
   std::string address() const { return rest_->address(); }
 
@@ -99,11 +105,17 @@ class ClusterClient {
 
   /// The result of the operation, or its failure as an error; nothing while it is in progress.
   StatusOr<std::optional<nlohmann::json>> PollOperation(const std::string& path);
-  /// Polls until the operation is completed, and calls `meanwhile` before each pause. `hint` says
-  /// how to learn the result of one that takes longer than client.timeout.
-  StatusOr<nlohmann::json> WaitForOperation(const std::string& path, const std::string& hint,
-                                            const std::function<void()>& meanwhile);
-  void ShowProgress(const JobId& job, bool savepoint, ProgressLine& progress);
+  struct Waiting {
+    std::string what;                       ///< "the savepoint".
+    std::string hint;                       ///< How to learn its result when nobody waits any more.
+    std::function<void()> meanwhile;        ///< Called before each pause, if set.
+    const InterruptGuard* guard = nullptr;  ///< Ends the waiting, if set.
+  };
+  /// Polls until the operation is completed.
+  StatusOr<nlohmann::json> WaitForOperation(const std::string& path, const Waiting& waiting);
+  /// `operation`: the path at which its outcome is polled.
+  StatusOr<std::optional<SnapshotProgress>> Progress(const std::string& operation);
+  void ShowProgress(const std::string& operation, ProgressLine& progress);
 
   std::unique_ptr<RestClient> rest_;
   const std::chrono::milliseconds timeout_;

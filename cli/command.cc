@@ -1,5 +1,8 @@
 #include "cli/command.h"
 
+#include <ostream>
+
+#include "cli/text_table.h"
 #include "common/config/checkpoint_settings.h"
 
 namespace flink::cli {
@@ -15,6 +18,11 @@ Status UsageError(std::string_view text) {
 }
 
 bool IsUsageError(const Status& status) { return status.GetPayload(kUsageUrl).has_value(); }
+
+Status WriteResult(std::ostream& out, const std::string& text) {
+  if (out << text << std::flush) return OkStatus();
+  return Internal("The output cannot be written. It would have been: {}", text);
+}
 
 Status ExitWith(int code) {
   Status status = MakeStatus(absl::StatusCode::kUnknown, "exit code {}", code);
@@ -36,6 +44,12 @@ StatusOr<JobId> ParseJobId(const std::string& text) {
                     "fd72014d4c864993a2e5a9287b4a9c5d.");
 }
 
+Status RefuseArgumentsBeyond(const CommandLine& line, size_t most) {
+  if (line.arguments().size() <= most) return OkStatus();
+  return UsageError("Provided more arguments than required: \"" +
+                    Printable(line.arguments()[most]) + "\" is one too many.");
+}
+
 StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
   const std::optional<std::string> typed = line.Value("type");
   if (!typed.has_value()) return SavepointFormat::kCanonical;
@@ -50,7 +64,8 @@ StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line) {
 Status Failed(std::string_view what, const Status& cause) {
   const bool not_reached = cause.code() == absl::StatusCode::kUnavailable ||
                            cause.code() == absl::StatusCode::kDeadlineExceeded;
-  if (cause.ok() || not_reached) return cause;
+  const bool interrupted = cause.code() == absl::StatusCode::kAborted;
+  if (cause.ok() || not_reached || interrupted) return cause;
   return WithContext(cause, what);
 }
 

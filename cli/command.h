@@ -44,6 +44,10 @@ Status Fsck(const CommandContext& context);
 Status UsageError(std::string_view text);
 bool IsUsageError(const Status& status);
 
+/// Prints the result of a command. An error that says the same when nobody can read it, as on a
+/// full disk: it may be the only place where it is told.
+Status WriteResult(std::ostream& out, const std::string& text);
+
 /// Ends the command with this exit code (not 0) and says nothing more.
 Status ExitWith(int code);
 std::optional<int> ExitCode(const Status& status);
@@ -51,10 +55,15 @@ std::optional<int> ExitCode(const Status& status);
 /// A usage error unless `text` is 32 hexadecimal digits.
 StatusOr<JobId> ParseJobId(const std::string& text);
 
+/// A usage error when there are more than `most` arguments: what is dropped silently is taken for
+/// done.
+Status RefuseArgumentsBeyond(const CommandLine& line, size_t most);
+
 /// The value of -type in any case; canonical when absent.
 StatusOr<SavepointFormat> ParseSavepointFormat(const CommandLine& line);
 
-/// Puts what failed before why it failed. That there is no cluster needs no such introduction.
+/// Puts what failed before why it failed. That there is no cluster needs no such introduction, nor
+/// that the user interrupted it.
 Status Failed(std::string_view what, const Status& cause);
 
 /// The job id and target directory of verbs whose option may have swallowed the id: a positional

@@ -98,7 +98,7 @@ std::string CauseText(std::string_view stack_trace) {
 }
 
 std::string_view Advice(std::string_view error) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kAdvice = {{
       // Says itself what to do, and may stand behind what comes below.
       {"Could not find a file system implementation", ""},
       {"Could not find Flink job", "\"flink list -a\" shows the jobs of this cluster."},
@@ -108,7 +108,6 @@ std::string_view Advice(std::string_view error) {
        "Start more TaskManagers (bin/taskmanager.sh start), cancel another job, or lower -p."},
       {"Failed to create savepoint directory",
        "Choose a directory that the JobManager and the TaskManagers can write."},
-      {"Cannot find meta data file", "Name the directory that holds the file _metadata."},
   }};
   for (const auto& entry : kAdvice) {
     if (error.find(entry.first) != std::string_view::npos) return entry.second;
@@ -126,6 +125,18 @@ Status WithDetails(Status status, std::string_view details) {
 std::string Details(const Status& status) {
   const auto payload = status.GetPayload(kDetailsUrl);
   return payload.has_value() ? std::string(*payload) : std::string();
+}
+
+Status WithoutBegin(const Status& status, std::string_view begin) {
+  std::string_view text(status.message().data(), status.message().size());
+  if (status.ok() || !text.starts_with(begin)) return status;
+  text.remove_prefix(begin.size());
+  for (const std::string_view joint : {", because ", ".: ", ": ", ". "}) {
+    if (!text.starts_with(joint) || text.size() == joint.size()) continue;
+    text.remove_prefix(joint.size());
+    return WithDetails(MakeStatus(status.code(), "{}", text), Details(status));
+  }
+  return status;
 }
 
 Status WithContext(const Status& status, std::string_view context) {

@@ -1,12 +1,14 @@
 #include "cli/flink_command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <ostream>
 #include <string_view>
 
 #include "cli/command.h"
 #include "cli/verbs.h"
+#include "common/config/checkpoint_settings.h"
 
 namespace flink::cli {
 namespace {
@@ -40,6 +42,10 @@ std::string OneLine(std::string text) {
 
 int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& err) {
   out.flush();
+  if (status.ok() && !out) {
+    err << "The output cannot be written." << std::endl;
+    return kFailed;
+  }
   if (status.ok()) return 0;
   if (const auto code = ExitCode(status)) return *code;
   if (IsUsageError(status)) {
@@ -54,9 +60,10 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
     text += " " + std::string(advice);
   }
   err << text << std::endl;
-  const std::string details = Details(status);
-  // There is not always more to say.
-  if (verbose && text.find(OneLine(details)) == std::string::npos) err << details << std::endl;
+  std::string details = Details(status);
+  while (details.ends_with("\n")) details.pop_back();
+  // One exception without causes and stack has no more to say than its message.
+  if (verbose && details.find('\n') != std::string::npos) err << details << std::endl;
   return kFailed;
 }
 
@@ -67,19 +74,40 @@ Status NoYarn(std::string_view typed) {
       typed);
 }
 
+/// "host:port" of "http://host:port/"; as in Flink, https: says nothing about encryption.
+std::string_view WithoutScheme(std::string_view address) {
+  const size_t mark = address.find("://");
+  if (mark == std::string_view::npos) return address;
+  const std::string scheme = UpperCase(std::string(address.substr(0, mark)));
+  if (scheme != "HTTP" && scheme != "HTTPS") return address;
+  address.remove_prefix(mark + 3);
+  if (address.ends_with("/")) address.remove_suffix(1);
+  return address;
+}
+
 /// -m host:port, which means the same host for REST and RPC.
-Status ApplyJobManagerAddress(const std::string& address, Configuration* config) {
+Status ApplyJobManagerAddress(const std::string& typed, Configuration* config) {
+  const std::string address(WithoutScheme(typed));
   const size_t colon = address.rfind(':');
-  const bool has_port = colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
-                        address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-  if (!has_port) {
-    return UsageError("Could not parse the JobManager's address \"" + address +
+  const bool has_port = colon != std::string::npos && colon > 0 && colon + 1 < address.size();
+  const std::string port = has_port ? address.substr(colon + 1) : "";
+  if (!has_port || port.find_first_not_of("0123456789") != std::string::npos ||
+      address.find('/') != std::string::npos) {
+    return UsageError("Could not parse the JobManager's address \"" + typed +
                       "\". The expected format is host:port, e.g. localhost:8081.");
+  }
+  constexpr int kMaxPort = 65535;
+  int number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc() || number < 1 || number > kMaxPort) {
+    return UsageError(fmt::format(
+        "Could not parse the JobManager's address \"{}\": the port must be within 1..{}.", typed,
+        kMaxPort));
   }
   std::string host = address.substr(0, colon);
   if (host.starts_with("[") && host.ends_with("]")) host = host.substr(1, host.size() - 2);
   for (const char* key : {"rest.address", "jobmanager.rpc.address"}) config->Set(key, host);
-  config->Set("rest.port", address.substr(colon + 1));
+  config->Set("rest.port", port);
   return OkStatus();
 }
 

@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+
 #include <ostream>
+#include <set>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/savepoint_list.h"
@@ -15,9 +19,24 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::milliseconds kDefaultMinAge = std::chrono::minutes(10);
 
-StatusOr<OrphanReport> Search(const CommandContext& context, const std::string& directory) {
+/// What the configuration and the directories of the command line hold.
+std::vector<std::string> OtherSnapshots(const CommandContext& context) {
+  std::vector<std::string> directories;
+  const auto add = [&](const StatusOr<snapshot::SnapshotListing>& listing) {
+    if (!listing.ok()) return;
+    for (const auto& summary : listing->snapshots) directories.push_back(summary.directory);
+  };
+  add(snapshot::ListKnownSnapshots(context.config));
+  const std::vector<std::string>& named = context.line.arguments();
+  // A single one is searched anyway.
+  if (named.size() < 2) return directories;
+  for (const std::string& directory : named) add(snapshot::ListSnapshotsBelow(directory));
+  return directories;
+}
+
+/// In all directories together; what lies in two of them counts once.
+StatusOr<OrphanReport> Search(const CommandContext& context) {
   snapshot::OrphanSearch search;
-  search.directory = directory;
   search.now_ms = Clock::System().NowMs();
   search.min_age_ms = kDefaultMinAge.count();
   if (const auto age = context.line.Value("older-than")) {
@@ -25,14 +44,21 @@ StatusOr<OrphanReport> Search(const CommandContext& context, const std::string& 
     if (!parsed.ok()) return UsageError("--older-than: " + Message(parsed.status()));
     search.min_age_ms = parsed->count();
   }
-  search.other_snapshots = [&context] {
-    std::vector<std::string> directories;
-    const auto known = snapshot::ListKnownSnapshots(context.config);
-    if (!known.ok()) return directories;
-    for (const auto& summary : known->snapshots) directories.push_back(summary.directory);
-    return directories;
-  };
-  return snapshot::FindOrphans(search);
+  search.other_snapshots = [&context] { return OtherSnapshots(context); };
+  OrphanReport all;
+  std::set<std::string> paths;
+  std::set<std::string> skipped;
+  for (const std::string& directory : context.line.arguments()) {
+    search.directory = directory;
+    ASSIGN_OR_RETURN(OrphanReport report, snapshot::FindOrphans(search));
+    for (Orphan& orphan : report.orphans) {
+      if (paths.insert(orphan.path).second) all.orphans.push_back(std::move(orphan));
+    }
+    for (std::string& reason : report.skipped) {
+      if (skipped.insert(reason).second) all.skipped.push_back(std::move(reason));
+    }
+  }
+  return all;
 }
 
 void Print(std::ostream& out, const OrphanReport& report) {
@@ -81,8 +107,8 @@ Status Fsck(const CommandContext& context) {
   if (context.line.arguments().empty()) {
     return UsageError("Missing directory. Specify a checkpoint or savepoint directory.");
   }
-  const std::string& directory = context.line.arguments().front();
-  ASSIGN_OR_RETURN(const OrphanReport report, Search(context, directory));
+  const std::string directory = fmt::format("{}", fmt::join(context.line.arguments(), ", "));
+  ASSIGN_OR_RETURN(const OrphanReport report, Search(context));
   const bool json = context.line.Has("json");
   if (json) {
     context.out << DumpJson(ToJson(report)) << std::endl;

@@ -17,8 +17,13 @@ volatile sig_atomic_t g_interrupted = 0;
 struct sigaction g_previous_int;
 struct sigaction g_previous_term;
 
-void OnSignal(int) {
+void OnSignal(int number) {
   const int saved_errno = errno;
+  if (g_interrupted != 0) {
+    // Asked twice: whatever it hangs in is not waited for.
+    signal(number, SIG_DFL);
+    raise(number);
+  }
   g_interrupted = 1;
   const char byte = 0;
   const ssize_t written = write(g_pipe[1], &byte, 1);

@@ -6,8 +6,8 @@
 
 namespace flink::cli {
 
-/// From construction to destruction SIGINT and SIGTERM end pauses instead of the process. One at a
-/// time.
+/// From construction to destruction SIGINT and SIGTERM end pauses instead of the process; the
+/// second one ends the process. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -2,7 +2,6 @@
 
 /// How far a long operation is, on one line of a terminal that is rewritten in place. One thread.
 
-#include <cstdint>
 #include <ostream>
 #include <string>
 
@@ -27,8 +26,5 @@ class ProgressLine {
   const bool on_terminal_;
   std::string shown_;
 };
-
-/// "617 B", "1.4 KB", "3.0 MB"; units of 1024.
-std::string ReadableSize(int64_t bytes);
 
 }  // namespace flink::cli

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/error_text.h"
+#include "cli/text_table.h"
 
 namespace flink::cli {
 namespace {
@@ -156,6 +157,11 @@ StatusOr<Json> RestClient::Get(const std::string& path) {
 }
 
 StatusOr<Json> RestClient::Post(const std::string& path, const Json& body) {
+  for (const auto& [name, value] : body.items()) {
+    if (!value.is_string() || IsUtf8(value.get_ref<const std::string&>())) continue;
+    return InvalidArgument("\"{}\" is not UTF-8, so the JobManager cannot be told.",
+                           Printable(value.get_ref<const std::string&>()));
+  }
   return Answer(http_->Post(path, body.dump(), kJson), host_, port_);
 }
 

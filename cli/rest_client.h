@@ -36,6 +36,7 @@ class RestClient {
   RestClient& operator=(const RestClient&) = delete;
 
   StatusOr<nlohmann::json> Get(const std::string& path);
+  /// `body`: an object of texts, numbers and flags; kInvalidArgument when a text is not UTF-8.
   StatusOr<nlohmann::json> Post(const std::string& path, const nlohmann::json& body);
   StatusOr<nlohmann::json> Patch(const std::string& path);
   StatusOr<nlohmann::json> PostFiles(const std::string& path, const std::vector<UploadPart>& parts);

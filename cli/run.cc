@@ -6,6 +6,7 @@
 #include "cli/dry_run.h"
 #include "cli/packaged_program.h"
 #include "cli/pause.h"
+#include "cli/text_table.h"
 #include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
 #include "common/config/options_without_effect.h"
@@ -23,28 +24,42 @@ using std::chrono::milliseconds;
 /// Tells the executors what relative paths of the program refer to.
 constexpr char kWorkingDirectoryKey[] = "client.working-directory";
 
-StatusOr<SavepointRestoreSettings::ClaimMode> ParseClaimMode(const std::string& typed) {
+/// `key` is the configuration key that the mode comes from; empty for an option.
+StatusOr<SavepointRestoreSettings::ClaimMode> ParseClaimMode(const std::string& typed,
+                                                             std::string_view key) {
   const std::string name = UpperCase(typed);
   if (name == "CLAIM") return SavepointRestoreSettings::CLAIM_MODE_CLAIM;
   if (name == "NO_CLAIM") return SavepointRestoreSettings::CLAIM_MODE_NO_CLAIM;
   if (name == "LEGACY") return SavepointRestoreSettings::CLAIM_MODE_LEGACY;
   return FailedPrecondition(
-      "Could not parse \"{}\" as a claim mode. Expected one of: [CLAIM, NO_CLAIM, LEGACY]", typed);
+      "{}Could not parse \"{}\" as a claim mode. Expected one of: [CLAIM, NO_CLAIM, LEGACY]",
+      key.empty() ? "" : fmt::format("{}: ", key), typed);
 }
 
 StatusOr<SavepointRestoreSettings> RestoreSettings(const CommandContext& context) {
   const CommandLine& line = context.line;
   const Configuration& config = context.config;
   SavepointRestoreSettings settings;
-  settings.set_path(line.Value("s").value_or(config.GetString(options::kRestorePath)));
+  const std::optional<std::string> typed_path = line.Value("s");
+  // Such an option is a script's variable that was never set; to start from scratch then would lose
+  // the state that was asked for. An empty key of a configuration means none.
+  if (typed_path.has_value() && typed_path->empty()) {
+    return FailedPrecondition(
+        "Empty checkpoint pointer: -s needs the path of a savepoint or checkpoint; leave it out to "
+        "start without state.");
+  }
+  settings.set_path(typed_path.value_or(config.GetString(options::kRestorePath)));
   ASSIGN_OR_RETURN(const bool ignore, config.GetBool(options::kRestoreIgnoreUnclaimedState));
   settings.set_allow_non_restored_state(line.Has("n") || ignore);
   if (line.Has("rm")) {
     context.out << "The option 'restoreMode' is deprecated. Please use 'claimMode' instead.\n";
   }
-  const std::string mode = line.Value("cm").value_or(
-      line.Value("rm").value_or(config.GetString(options::kRestoreClaimMode)));
-  ASSIGN_OR_RETURN(const auto claim_mode, ParseClaimMode(mode));
+  std::optional<std::string> mode = line.Value("cm");
+  if (!mode.has_value()) mode = line.Value("rm");
+  const std::string_view key = mode.has_value() ? "" : options::kRestoreClaimMode.key;
+  ASSIGN_OR_RETURN(
+      const auto claim_mode,
+      ParseClaimMode(mode.value_or(config.GetString(options::kRestoreClaimMode)), key));
   settings.set_claim_mode(claim_mode);
   if (claim_mode == SavepointRestoreSettings::CLAIM_MODE_LEGACY && !settings.path().empty()) {
     context.out
@@ -69,6 +84,24 @@ void WarnOfMissingUids(const StreamGraph& graph, std::ostream& err) {
            "Give it a name for life with Uid(\"...\")."
         << std::endl;
   }
+}
+
+/// What is not UTF-8 has no place in a message to the JobManager.
+Status CheckTexts(const pb::graph::v1::JobGraph& message) {
+  const auto check = [](std::string_view what, const std::string& text) {
+    if (IsUtf8(text)) return OkStatus();
+    return FailedPrecondition("{} \"{}\" is not UTF-8.", what, Printable(text));
+  };
+  RETURN_IF_ERROR(check("The path of the savepoint", message.restore().path()));
+  RETURN_IF_ERROR(check("The name of the job library", message.library_name()));
+  for (const std::string& argument : message.arguments()) {
+    RETURN_IF_ERROR(check("The argument of the program", argument));
+  }
+  for (const auto& [key, value] : message.configuration()) {
+    RETURN_IF_ERROR(check("The configuration key", key));
+    RETURN_IF_ERROR(check(fmt::format("The value of {}", key), value));
+  }
+  return OkStatus();
 }
 
 /// What the JobManager gets: the program's graph under the settings of the command line.
@@ -108,6 +141,7 @@ StatusOr<pb::graph::v1::JobGraph> MakeSubmission(const CommandContext& context,
     message.mutable_configuration()->clear();
     message.mutable_configuration()->insert(typed.values().begin(), typed.values().end());
   }
+  RETURN_IF_ERROR(CheckTexts(message));
   return message;
 }
 
@@ -211,10 +245,15 @@ Status Run(const CommandContext& context) {
   const std::string failure = "Failed to execute job '" + program.job_graph.name + "'.";
   const Status submitted =
       client->Submit(submission.SerializeAsString(), std::move(library), program.library_name);
-  if (!submitted.ok()) return Failed(failure, submitted);
+  const auto refused = [&](const Status& status) {
+    const std::string begin = "The job \"" + program.job_graph.name + "\" was not started";
+    return Failed(failure, WithoutBegin(WithoutBegin(status, begin), "The job was not started"));
+  };
+  if (!submitted.ok()) return refused(submitted);
   const Status initialized = WaitForInitialization(client.get(), job);
-  if (!initialized.ok()) return Failed(failure, initialized);
-  context.out << "Job has been submitted with JobID " << job.ToHex() << std::endl;
+  if (!initialized.ok()) return refused(initialized);
+  RETURN_IF_ERROR(
+      WriteResult(context.out, "Job has been submitted with JobID " + job.ToHex() + "\n"));
   if (context.line.Has("d")) {
     const bool restores = !submission.restore().path().empty();
     return restores ? WaitForRestore(client.get(), job) : OkStatus();

@@ -12,10 +12,9 @@ Status Dispose(const CommandContext& context, const std::string& path) {
   const std::string failure = "Failed to dispose the savepoint '" + path + "'.";
   const auto trigger = client->TriggerDisposal(path);
   if (!trigger.ok()) return Failed(failure, trigger.status());
-  const Status disposed = client->WaitForDisposal(*trigger);
+  const Status disposed = client->WaitForDisposal(path, *trigger);
   if (!disposed.ok()) return Failed(failure, disposed);
-  out << "Savepoint '" << path << "' disposed.\n";
-  return OkStatus();
+  return WriteResult(out, "Savepoint '" + path + "' disposed.\n");
 }
 
 Status TriggerDetached(const CommandContext& context, ClusterClient* client, const JobId& job,
@@ -27,28 +26,38 @@ Status TriggerDetached(const CommandContext& context, ClusterClient* client, con
     return Failed("Triggering a detached savepoint for the job " + id + " failed.",
                   trigger.status());
   }
-  context.out << "Successfully trigger manual savepoint, triggerId: " << *trigger << "\n";
-  return OkStatus();
+  return WriteResult(context.out,
+                     "Successfully trigger manual savepoint, triggerId: " + *trigger + "\n");
+}
+
+/// A mistyped id must not look like a savepoint that failed.
+StatusOr<std::string> ParseTriggerId(const std::string& text) {
+  const auto id = Id128<struct TriggerIdTag>::FromHex(text);
+  if (id.ok()) return id->ToHex();
+  return UsageError("Cannot parse trigger id from \"" + text +
+                    "\". The expected format is [0-9a-fA-F]{32}, as savepoint -detached and stop "
+                    "-detached print it.");
 }
 
 /// One question, answered by the exit code, too.
-Status ShowStatus(const CommandContext& context, const std::string& trigger_id) {
+Status ShowStatus(const CommandContext& context, const std::string& typed_trigger_id) {
   constexpr int kInProgress = 2;
   if (context.line.arguments().empty()) {
     return UsageError(
         "Missing JobID. Specify the trigger id and the Job ID: savepoint --status "
         "<triggerId> <Job ID>.");
   }
+  ASSIGN_OR_RETURN(const std::string trigger_id, ParseTriggerId(typed_trigger_id));
   ASSIGN_OR_RETURN(const JobId job, ParseJobId(context.line.arguments().front()));
+  RETURN_IF_ERROR(RefuseArgumentsBeyond(context.line, 1));
   ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
   const auto location = client->PollSavepoint(job, trigger_id);
   if (location.status().code() == absl::StatusCode::kNotFound) return location.status();
   if (!location.ok()) return Failed("Savepoint failed.", location.status());
   if (location->has_value()) {
-    context.out << "Savepoint completed. Path: " << **location << "\n";
-    return OkStatus();
+    return WriteResult(context.out, "Savepoint completed. Path: " + **location + "\n");
   }
-  const auto progress = client->Progress(job, /*savepoint=*/true);
+  const auto progress = client->SavepointProgress(job, trigger_id);
   context.out << "Savepoint in progress"
               << (progress.ok() && progress->has_value() ? ": " + ToString(**progress) : "")
               << ".\n";
@@ -59,12 +68,18 @@ Status ShowStatus(const CommandContext& context, const std::string& trigger_id) 
 
 Status Savepoint(const CommandContext& context) {
   const CommandLine& line = context.line;
-  if (const auto path = line.Value("d")) return Dispose(context, *path);
+  if (const auto path = line.Value("d")) {
+    RETURN_IF_ERROR(RefuseArgumentsBeyond(line, 0));
+    return Dispose(context, *path);
+  }
   if (const auto trigger_id = line.Value("status")) return ShowStatus(context, *trigger_id);
   const std::vector<std::string>& arguments = line.arguments();
   if (!arguments.empty() && arguments[0] == "dispose") {
-    if (arguments.size() >= 2) return Dispose(context, arguments[1]);
-    return UsageError("Missing path. Specify the savepoint: savepoint dispose <path>.");
+    if (arguments.size() < 2) {
+      return UsageError("Missing path. Specify the savepoint: savepoint dispose <path>.");
+    }
+    RETURN_IF_ERROR(RefuseArgumentsBeyond(line, 2));
+    return Dispose(context, arguments[1]);
   }
   ASSIGN_OR_RETURN(const SavepointFormat format, ParseSavepointFormat(line));
   if (arguments.empty()) {
@@ -86,11 +101,11 @@ Status Savepoint(const CommandContext& context) {
   const auto trigger = client->TriggerSavepoint(job, directory, format, /*cancel_job=*/false);
   if (!trigger.ok()) return Failed(failure, trigger.status());
   ProgressLine progress(context.err, context.on_terminal);
-  const auto location = client->WaitForSavepoint(job, *trigger, progress);
+  const auto location = client->WaitForSavepoint(job, *trigger, "the savepoint", progress);
   if (!location.ok()) return Failed(failure, location.status());
-  out << "Savepoint completed. Path: " << *location
-      << "\nYou can resume your program from this savepoint with the run command.\n";
-  return OkStatus();
+  return WriteResult(
+      out, "Savepoint completed. Path: " + *location +
+               "\nYou can resume your program from this savepoint with the run command.\n");
 }
 
 }  // namespace flink::cli

@@ -134,6 +134,7 @@ Status SavepointInspect(const CommandContext& context) {
   if (context.line.arguments().empty()) {
     return UsageError("Missing path. Specify the savepoint or checkpoint to look into.");
   }
+  RETURN_IF_ERROR(RefuseArgumentsBeyond(context.line, 1));
   const std::string& path = context.line.arguments().front();
   ASSIGN_OR_RETURN(Inspection inspection, snapshot::InspectSnapshot(path));
   CountNativeState(&inspection);

@@ -19,6 +19,9 @@ constexpr size_t kShortJobId = 8;
 
 /// From --dir, else from the configuration. What cannot be read is told, and no reason to fail.
 StatusOr<SnapshotListing> FindSnapshots(const CommandContext& context) {
+  if (context.line.Values("dir").size() > 1) {
+    return UsageError("Provided --dir more than once. Name one directory that holds them all.");
+  }
   const auto directory = context.line.Value("dir");
   ASSIGN_OR_RETURN(SnapshotListing listing, directory.has_value()
                                                 ? snapshot::ListSnapshotsBelow(*directory)
@@ -33,6 +36,14 @@ std::string Join(const std::vector<std::string>& texts) {
   std::string joined;
   for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
   return joined;
+}
+
+/// "/a, /b (does not exist)": a mistake in the configuration, or nothing was ever written there.
+std::string JoinSearched(std::vector<std::string> directories) {
+  for (std::string& directory : directories) {
+    if (!io::Exists(directory)) directory += " (does not exist)";
+  }
+  return Join(directories);
 }
 
 StatusOr<size_t> ParseKeep(const CommandLine& line) {
@@ -69,7 +80,7 @@ class Disposer {
   Status Dispose(const std::string& path) {
     if (client_ == nullptr) return snapshot::DisposeSnapshot(path);
     ASSIGN_OR_RETURN(const std::string trigger, client_->TriggerDisposal(path));
-    return client_->WaitForDisposal(trigger);
+    return client_->WaitForDisposal(path, trigger);
   }
 
  private:
@@ -139,6 +150,7 @@ Status SavepointList(const CommandContext& context) {
   if (!arguments.empty()) {
     ASSIGN_OR_RETURN(job, ParseJobId(arguments.front()));
   }
+  RETURN_IF_ERROR(RefuseArgumentsBeyond(context.line, 1));
   ASSIGN_OR_RETURN(SnapshotListing listing, FindSnapshots(context));
   if (job.has_value()) {
     std::erase_if(listing.snapshots,
@@ -151,7 +163,7 @@ Status SavepointList(const CommandContext& context) {
     context.out << DumpJson(json) << std::endl;
   } else if (listing.snapshots.empty()) {
     context.out << "No snapshots" << (job.has_value() ? " of job " + job->ToHex() : "") << " in "
-                << Join(listing.directories) << "." << std::endl;
+                << JoinSearched(listing.directories) << "." << std::endl;
   } else {
     context.out << FormatSnapshots(listing.snapshots, TerminalWidth()) << std::flush;
   }
@@ -165,6 +177,7 @@ Status SavepointPrune(const CommandContext& context) {
     return UsageError("Missing JobID. Specify the job whose savepoints are pruned.");
   }
   ASSIGN_OR_RETURN(const JobId job, ParseJobId(arguments.front()));
+  RETURN_IF_ERROR(RefuseArgumentsBeyond(context.line, 1));
   ASSIGN_OR_RETURN(SnapshotListing listing, FindSnapshots(context));
   std::vector<SnapshotSummary>& savepoints = listing.snapshots;
   // A savepoint that does not say whose it is must not go by the few digits in its name.
@@ -173,7 +186,7 @@ Status SavepointPrune(const CommandContext& context) {
   });
   if (savepoints.empty()) {
     return NotFound("No savepoint of job {} is known in {}. \"flink savepoint list\" shows all.",
-                    job.ToHex(), Join(listing.directories));
+                    job.ToHex(), JoinSearched(listing.directories));
   }
   context.out << FormatSnapshots(savepoints, TerminalWidth());
   const size_t kept = std::min(keep, savepoints.size());

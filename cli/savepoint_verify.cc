@@ -1,11 +1,12 @@
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/savepoint_list.h"
+#include "cli/text_table.h"
 #include "common/concurrency/worker_pool.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/file_list.h"
@@ -19,11 +20,12 @@ namespace {
 using snapshot::SnapshotFile;
 
 struct Verification {
-  std::string directory;
+  std::string name;  ///< The URI of its directory, or of the single file that it is.
   bool has_checksums = false;
+  bool only_sizes = false;  ///< It has none, and is readable without.
   size_t files = 0;
   int64_t bytes = 0;  ///< Of the files that are as they should be.
-  std::vector<std::pair<std::string, std::string>> problems;  ///< File and what is wrong.
+  std::vector<std::pair<std::string, std::string>> problems;  ///< Local path, what is wrong.
 };
 
 /// The state files by the word of the side file alone: what is left when the metadata cannot be
@@ -44,13 +46,21 @@ std::vector<SnapshotFile> ListedFiles(const snapshot::FileList& list,
 
 StatusOr<Verification> Verify(const std::string& pointer) {
   Verification result;
-  ASSIGN_OR_RETURN(result.directory, snapshot::ResolveSnapshotPointer(pointer));
-  const auto list = snapshot::LoadFileList(result.directory);
+  ASSIGN_OR_RETURN(const std::string directory, snapshot::ResolveSnapshotPointer(pointer));
+  ASSIGN_OR_RETURN(const std::string path, io::ParsePath(pointer));
+  std::string metadata = io::JoinPath(directory, snapshot::kMetadataFileName);
+  result.name = io::QualifyPath(directory);
+  if (path != directory && path != metadata) {
+    // An old savepoint is a single file, whatever its name.
+    metadata = path;
+    result.name = io::QualifyPath(path);
+  }
+  const auto list = snapshot::LoadFileList(directory);
   result.has_checksums = list.ok() && list->has_value();
   std::vector<SnapshotFile> files;
   const auto loaded = snapshot::LoadSnapshot(pointer);
-  const std::string metadata = io::JoinPath(result.directory, snapshot::kMetadataFileName);
   result.files = 1;
+  result.only_sizes = loaded.ok() && list.ok() && !list->has_value();
   if (loaded.ok()) {
     result.bytes = static_cast<int64_t>(io::FileSize(metadata).value_or(0));
     auto named = snapshot::StateFilesOf(*loaded);
@@ -61,7 +71,7 @@ StatusOr<Verification> Verify(const std::string& pointer) {
     }
   } else {
     result.problems.emplace_back(metadata, Message(loaded.status()));
-    if (result.has_checksums) files = ListedFiles(**list, result.directory);
+    if (result.has_checksums) files = ListedFiles(**list, directory);
   }
   result.files += files.size();
   WorkerPool pool("verify", static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
@@ -78,47 +88,74 @@ StatusOr<Verification> Verify(const std::string& pointer) {
   return result;
 }
 
-void PrintJson(const Verification& result, std::ostream& out) {
-  nlohmann::ordered_json json;
-  json["path"] = result.directory;
+using Json = nlohmann::ordered_json;
+
+Json ToJson(const Verification& result) {
+  Json json;
+  json["path"] = result.name;
   json["checksums"] = result.has_checksums;
   json["files"] = result.files;
   json["bytes"] = result.bytes;
   json["intact"] = result.problems.empty();
-  json["problems"] = nlohmann::ordered_json::array();
+  json["problems"] = Json::array();
   for (const auto& [file, text] : result.problems) {
-    json["problems"].push_back({{"file", file}, {"problem", text}});
+    json["problems"].push_back({{"file", io::QualifyPath(file)}, {"problem", text}});
   }
-  out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  return json;
+}
+
+std::string Files(size_t count) {
+  return fmt::format("{} {}", count, count == 1 ? "file" : "files");
+}
+
+void Print(const Verification& result, std::ostream& out) {
+  for (const auto& [file, text] : result.problems) out << Printable(text) << "\n";
+  if (result.only_sizes) {
+    out << "The snapshot has no checksums, as those of Apache Flink: its metadata and the sizes "
+           "of its files were checked.\n";
+  }
+  if (result.problems.empty()) {
+    out << "Verified " << Files(result.files) << " with " << result.bytes << " bytes in "
+        << Printable(result.name) << ": no damage found.\n";
+  }
+  out.flush();
+}
+
+Status Verdict(const Verification& result) {
+  if (result.problems.empty()) return OkStatus();
+  return MakeStatus(absl::StatusCode::kDataLoss,
+                    "{} of {} of the snapshot {} {} damaged or missing: it cannot be restored.",
+                    result.problems.size(), Files(result.files), result.name,
+                    result.problems.size() == 1 ? "is" : "are");
 }
 
 }  // namespace
 
 Status SavepointVerify(const CommandContext& context) {
-  if (context.line.arguments().size() != 1) {
-    return UsageError("Missing path. Specify the directory of one savepoint or checkpoint.");
+  const std::vector<std::string>& paths = context.line.arguments();
+  if (paths.empty()) {
+    return UsageError("Missing path. Specify the savepoints or checkpoints to verify.");
   }
-  ASSIGN_OR_RETURN(const Verification result, Verify(context.line.arguments().front()));
-  std::ostream& out = context.out;
-  if (context.line.Has("json")) {
-    PrintJson(result, out);
-  } else {
-    for (const auto& [file, text] : result.problems) out << text << "\n";
-    if (!result.has_checksums) {
-      out << "The snapshot has no checksums, as those of Apache Flink: its metadata and the sizes "
-             "of its files were checked.\n";
-    }
-    if (result.problems.empty()) {
-      out << "Verified " << result.files << " files with " << result.bytes << " bytes in "
-          << result.directory << ": no damage found.\n";
-    }
-    out.flush();
+  const bool json = context.line.Has("json");
+  const bool several = paths.size() > 1;
+  Json all = Json::array();
+  Status first;
+  size_t bad = 0;
+  for (const std::string& path : paths) {
+    const StatusOr<Verification> result = Verify(path);
+    const Status verdict = result.ok() ? Verdict(*result) : result.status();
+    if (result.ok() && json) all.push_back(ToJson(*result));
+    if (result.ok() && !json) Print(*result, context.out);
+    if (verdict.ok()) continue;
+    if (++bad == 1) first = verdict;
+    if (several) context.err << Printable(Message(verdict)) << std::endl;
   }
-  if (result.problems.empty()) return OkStatus();
-  return MakeStatus(absl::StatusCode::kDataLoss,
-                    "{} of {} files of the snapshot {} are damaged or missing: it cannot be "
-                    "restored.",
-                    result.problems.size(), result.files, result.directory);
+  // One that is not there at all leaves nothing to print.
+  if (json && (several || !all.empty())) {
+    context.out << DumpJson(several ? all : all.front()) << std::endl;
+  }
+  if (!several || bad == 0) return first;
+  return MakeStatus(first.code(), "{} of {} snapshots are not intact.", bad, paths.size());
 }
 
 }  // namespace flink::cli

@@ -25,15 +25,15 @@ Status Stop(const CommandContext& context) {
   const auto trigger = client->TriggerStop(job, what.directory, format, line.Has("d"));
   if (!trigger.ok()) return Failed(failure, trigger.status());
   if (detached) {
-    out << "Successfully trigger stop-with-savepoint in detached mode, triggerId: " << *trigger
-        << "\n";
-    return OkStatus();
+    return WriteResult(
+        out,
+        "Successfully trigger stop-with-savepoint in detached mode, triggerId: " + *trigger + "\n");
   }
   ProgressLine progress(context.err, context.on_terminal);
-  const auto location = client->WaitForSavepoint(job, *trigger, progress);
+  const auto location =
+      client->WaitForSavepoint(job, *trigger, "stopping the job with a savepoint", progress);
   if (!location.ok()) return Failed(failure, location.status());
-  out << "Savepoint completed. Path: " << *location << "\n";
-  return OkStatus();
+  return WriteResult(out, "Savepoint completed. Path: " + *location + "\n");
 }
 
 }  // namespace flink::cli

@@ -19,6 +19,24 @@ size_t ColumnsOf(std::string_view utf8) {
       utf8.begin(), utf8.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
 }
 
+/// The length of the UTF-8 sequence at the begin of `text`; 0 when there is none.
+size_t SequenceLength(std::string_view text) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0};
+  };
+  const uint8_t first = byte(0);
+  if (first < 0x80) return 1;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong, a surrogate, or beyond the last code point.
+  const bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
+  const bool no_code_point = (first == 0xed && byte(1) > 0x9f) || (first == 0xf4 && byte(1) > 0x8f);
+  return overlong || no_code_point ? 0 : length;
+}
+
 }  // namespace
 
 void TextTable::AddRow(std::vector<std::string> cells, std::string below) {
@@ -88,11 +106,27 @@ size_t TerminalWidth() {
 }
 
 std::string Printable(std::string_view text) {
-  std::string printable(text);
-  for (char& c : printable) {
-    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = '?';
+  std::string printable;
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    const bool control = static_cast<uint8_t>(text[0]) < 0x20 || text[0] == 0x7f;
+    if (length == 0 || control) {
+      printable += '?';
+    } else {
+      printable += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
   }
   return printable;
+}
+
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
 }
 
 }  // namespace flink::cli

@@ -43,8 +43,10 @@ std::string FormatBytes(int64_t bytes);
 std::string FormatTimestamp(int64_t epoch_ms);
 /// Columns of the terminal that stdout is; 0 when it is none.
 size_t TerminalWidth();
-/// Control characters of names that come from files, which could play tricks with a terminal,
-/// replaced by '?'.
+/// Control characters of names that come from files, which could play tricks with a terminal, and
+/// bytes that are no UTF-8 replaced by '?'.
 std::string Printable(std::string_view text);
+/// Whether all of it is UTF-8: no stray bytes, overlong forms or surrogates.
+bool IsUtf8(std::string_view text);
 
 }  // namespace flink::cli

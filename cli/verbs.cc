@@ -76,7 +76,7 @@ std::vector<OptionSpec> SavepointOptions() {
       {"status", "status", "triggerId",
        "Says how the savepoint or stop with this trigger id is doing and returns at once. Exit "
        "code "
-       "0: completed, 1: failed, 2: in progress."},
+       "0: completed, 1: failed or not known, 2: in progress."},
       {"type", "type", "arg", kTypeHelp},
   };
 }
@@ -112,7 +112,8 @@ constexpr std::string_view kInspectDetails =
 constexpr std::string_view kVerifyDetails =
     "Reads every file of a savepoint or checkpoint and compares it with the checksum that was "
     "written with it; needs no cluster. Prints a line for each file that is damaged or missing; "
-    "the exit code is 1 when there is one. Snapshots of Apache Flink have no checksums: their "
+    "the exit code is 1 when there is one. With several paths --json prints an array. Snapshots of "
+    "Apache Flink have no checksums: their "
     "metadata and the sizes of their files are checked.";
 
 constexpr std::string_view kFsckDetails =
@@ -292,7 +293,7 @@ const std::vector<VerbDescription>& Verbs() {
        kInspectDetails},
       {"savepoint verify",
        "checks that no file of a savepoint or checkpoint is damaged",
-       "[OPTIONS] <path>",
+       "[OPTIONS] <path> ...",
        {kJson},
        OptionScope::kEverywhere,
        false,
@@ -302,7 +303,7 @@ const std::vector<VerbDescription>& Verbs() {
        "[OPTIONS] <Job ID>",
        {{"full", "full", "", "Defines whether to trigger this checkpoint as a full one."}}},
       {"fsck", "finds what nothing refers to in a checkpoint or savepoint directory",
-       "[OPTIONS] <directory>", FsckOptions(), OptionScope::kEverywhere, false, kFsckDetails},
+       "[OPTIONS] <directory> ...", FsckOptions(), OptionScope::kEverywhere, false, kFsckDetails},
   };
   return verbs;
 }

@@ -183,7 +183,8 @@ TEST_F(DamagedSnapshotTest, VerifyTellsEveryDamagedFile) {
   for (const std::string& file : files) {
     EXPECT_THAT(damaged.out, HasSubstr(file + " has the checksum "));
   }
-  EXPECT_THAT(damaged.err, HasSubstr("are damaged or missing"));
+  EXPECT_THAT(damaged.err, HasSubstr("of the snapshot file:" + path + " "));
+  EXPECT_THAT(damaged.err, HasSubstr("damaged or missing"));
   const CommandResult json = cluster_->Flink({"savepoint", "verify", path, "--json"});
   EXPECT_EQ(json.exit_code, 1);
   const auto parsed = nlohmann::json::parse(json.out, nullptr, false);

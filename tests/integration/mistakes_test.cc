@@ -89,6 +89,8 @@ TEST_F(MistakesTest, NoSlotsFree) {
 
 TEST_F(MistakesTest, TheJobRefusesItsArguments) {
   ExpectRefused(cluster_->Flink({"run", TestJob()}), "--case");
+  ExpectRefused(cluster_->Flink({"run", "-d", TestJob(), "--case", "open", "--name", "N\xff\n"}),
+                "The argument of the program \"N??\" is not UTF-8.");
 }
 
 TEST_F(MistakesTest, TargetDirectoryNotWritable) {
@@ -185,6 +187,8 @@ TEST_F(MistakesTest, ASavepointThatIsNotThere) {
     ExpectRefused(cluster_->Flink({"run", detached, "-s", path, TestJob(), "--case", "open"}),
                   "Cannot find checkpoint or savepoint file/directory '" + path);
   }
+  ExpectRefused(cluster_->Flink({"run", "-d", "-s", "/\xff", TestJob(), "--case", "open"}),
+                "The path of the savepoint \"/?\" is not UTF-8.");
 }
 
 }  // namespace

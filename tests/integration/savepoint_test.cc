@@ -170,8 +170,9 @@ TEST_F(SlowBarrierTest, TheStatusOfATriggerIsTheExitCode) {
   const std::string trigger = TriggerIn(detached.out);
   const CommandResult first = status(trigger);
   EXPECT_EQ(first.exit_code, 2) << first.out << first.err;
-  EXPECT_THAT(first.out, MatchesRegex("Savepoint in progress: [0-3] of 4 subtasks acknowledged, "
-                                      "[0-9.]+ K?B\\.\n"));
+  const std::string progress =
+      "Savepoint in progress: [0-3] of 4 subtasks acknowledged, [0-9.]+ (B|KiB)\\.\n";
+  EXPECT_THAT(first.out, MatchesRegex(progress));
   CommandResult last;
   ASSERT_TRUE(
       WaitFor([&] { return (last = status(trigger)).exit_code != 2; }, std::chrono::seconds(60)));
@@ -188,6 +189,12 @@ TEST_F(SlowBarrierTest, TheStatusOfATriggerIsTheExitCode) {
                 "There is no savepoint operation with triggerId=0123456789abcdef0123456789abcdef "
                 "for job " +
                     job);
+  // Each is told its own, also the one that waits for the other.
+  const CommandResult stop = cluster_->Flink({"stop", "-detached", job});
+  const CommandResult waiting = cluster_->Flink({"savepoint", "-detached", job});
+  EXPECT_EQ(status(TriggerIn(waiting.out)).out,
+            "Savepoint in progress: waits for the snapshots before it.\n");
+  EXPECT_THAT(status(TriggerIn(stop.out)).out, MatchesRegex(progress));
 }
 
 TEST_F(SlowBarrierTest, ATerminalShowsHowFarASavepointIsAndAFileDoesNot) {
@@ -199,12 +206,38 @@ TEST_F(SlowBarrierTest, ATerminalShowsHowFarASavepointIsAndAFileDoesNot) {
       command);
   EXPECT_EQ(terminal.exit_code, 0) << terminal.out << terminal.err;
   EXPECT_THAT(terminal.out,
-              ContainsRegex("\r\x1b\\[K[0-3] of 4 subtasks acknowledged, [0-9.]+ K?B"));
+              ContainsRegex("\r\x1b\\[K[0-3] of 4 subtasks acknowledged, [0-9.]+ (B|KiB)"));
   EXPECT_THAT(terminal.out, ContainsRegex("\r\x1b\\[KSavepoint completed\\. Path: file:"));
   const CommandResult pipe = RunCommand(command);
   EXPECT_EQ(pipe.exit_code, 0) << pipe.err;
   EXPECT_THAT(pipe.out + pipe.err, Not(HasSubstr("acknowledged")));
   EXPECT_EQ(pipe.err, "");
+  // What was taken and cannot be told on stdout is told on stderr.
+  const CommandResult full =
+      RunCommand(Words{"sh", "-c", "exec \"$@\" > /dev/full", "sh"} + command);
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(full.err, HasSubstr("Savepoint completed. Path: file:"));
+}
+
+TEST_F(SlowBarrierTest, AnInterruptedClientSaysWhatGoesOn) {
+  const std::string job = SlowJob();
+  const CommandResult result = RunCommand(
+      {"python3", "-c",
+       "import os, pty, sys\n"
+       "typed = []\n"
+       "def read(fd):\n"
+       "  data = os.read(fd, 1024)\n"
+       "  if b'acknowledged' in data and not typed: typed.append(os.write(fd, b'\\x03'))\n"
+       "  return data\n"
+       "sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:], read)))",
+       cluster_->home() + "/bin/flink", "stop", job});
+  EXPECT_EQ(result.exit_code, 1) << result.out;
+  EXPECT_THAT(
+      result.out,
+      ContainsRegex("\x1b\\[KInterrupted: stopping the job with a savepoint goes on without "
+                    "this client, \"flink savepoint --status " +
+                    std::string(kIdPattern) + " " + job + "\" says how it ends\\.\r\n"));
+  EXPECT_TRUE(cluster_->WaitForJobState(job, "FINISHED")) << cluster_->Logs();
 }
 
 TEST_F(SavepointTest, ADetachedSavepointPrintsItsTrigger) {

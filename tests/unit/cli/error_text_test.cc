@@ -60,6 +60,16 @@ TEST(ErrorDetailsTest, SurviveContext) {
   EXPECT_EQ(Details(status), "stack");
 }
 
+TEST(WithoutBeginTest, WordsThatWereSaidAreNotSaidAgain) {
+  const auto rest = [](const char* text) {
+    return Message(WithoutBegin(Internal("{}", text), "The job \"J\" was not started"));
+  };
+  EXPECT_EQ(rest("The job \"J\" was not started, because it rains."), "it rains.");
+  EXPECT_EQ(rest("The job \"J\" was not started: it rains."), "it rains.");
+  EXPECT_EQ(rest("The job \"J\" was not started."), "The job \"J\" was not started.");
+  EXPECT_EQ(rest("It rains."), "It rains.");
+}
+
 TEST(FailedTest, ANamelessClusterNeedsNoIntroduction) {
   EXPECT_EQ(Message(Failed("Could not cancel.", Unavailable("no cluster"))), "no cluster");
 }
@@ -69,6 +79,11 @@ TEST(AdviceTest, AMissingFileSystemNeedsNoOtherDirectory) {
                    "implementation for scheme 's3'"),
             "");
   EXPECT_NE(Advice("Failed to create savepoint directory at /x: no space"), "");
+  // Says already to name the file.
+  EXPECT_EQ(Advice("Cannot find meta data file '_metadata' in directory '/x'. Please try to load "
+                   "the checkpoint/savepoint directly from the metadata file instead of the "
+                   "directory."),
+            "");
 }
 
 struct Resolution {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/command.h"
 #include "cli/flink_command.h"
 #include "cli/savepoint_list.h"
 #include "common/io/temp_directory.h"
@@ -22,6 +23,7 @@ namespace {
 using snapshot::TestSnapshot;
 using snapshot::WriteTestFile;
 using snapshot::WriteTestSnapshot;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -82,6 +84,87 @@ TEST_F(OfflineVerbsTest, VerboseSaysNothingTwice) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
+TEST_F(OfflineVerbsTest, AnEmptySavepointPathIsNoStartFromScratch) {
+  for (const std::vector<std::string>& options : std::vector<std::vector<std::string>>{
+           {"-s", ""}, {"--fromSavepoint="}, {"-s", "", "-n", "-claimMode", "CLAIM"}}) {
+    std::vector<std::string> words = {"run"};
+    words.insert(words.end(), options.begin(), options.end());
+    words.push_back("nothere.so");
+    EXPECT_EQ(Flink(words), 1);
+    EXPECT_THAT(err_.str(), StartsWith("Empty checkpoint pointer: -s needs the path of"));
+  }
+  // A configuration may say that there is none.
+  EXPECT_EQ(Flink({"run", "-Dexecution.savepoint.path=", "nothere.so"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("nothere.so does not exist"));
+}
+
+TEST_F(OfflineVerbsTest, AWrongClaimModeIsToldWithItsKey) {
+  EXPECT_EQ(Flink({"run", "-claimMode", "mine", "nothere.so"}), 1);
+  EXPECT_THAT(err_.str(), StartsWith("Could not parse \"mine\" as a claim mode."));
+  EXPECT_EQ(Flink({"run", "-Dexecution.savepoint-restore-mode=mine", "nothere.so"}), 1);
+  EXPECT_THAT(err_.str(), StartsWith("execution.state-recovery.claim-mode: Could not parse"));
+}
+
+TEST_F(OfflineVerbsTest, TheAddressOfTheJobManagerMayBeAUrl) {
+  for (const char* address : {"localhost:1", "http://localhost:1", "HTTPS://localhost:1/"}) {
+    EXPECT_EQ(Flink({"list", "-m", address}), 1);
+    EXPECT_THAT(err_.str(), HasSubstr("JobManager at localhost:1:")) << address;
+  }
+  for (const char* port : {"0", "65536", "99999", "99999999999999"}) {
+    EXPECT_EQ(Flink({"list", "-m", std::string("localhost:") + port}), 1);
+    EXPECT_THAT(out_.str(), HasSubstr("the port must be within 1..65535")) << port;
+  }
+  for (const char* address : {"http://localhost", "ftp://localhost:1", "localhost:1/path"}) {
+    EXPECT_EQ(Flink({"list", "-m", address}), 1);
+    EXPECT_THAT(out_.str(), HasSubstr("The expected format is host:port")) << address;
+  }
+}
+
+TEST_F(OfflineVerbsTest, WhatIsNotUtf8IsRefusedPrintably) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"savepoint", kJob, "/x/\xff\xfe"},
+                                             {"savepoint", "-d", "/x/\xff\xfe"},
+                                             {"savepoint", "dispose", "/x/\xff\xfe"},
+                                             {"stop", "-p", "/x/\xff\xfe", kJob},
+                                             {"cancel", "-s", "/x/\xff\xfe", kJob}}) {
+    EXPECT_EQ(Flink(words), 1) << words[0];
+    EXPECT_THAT(err_.str(), HasSubstr("\"/x/\?\?\" is not UTF-8")) << words[0];
+  }
+}
+
+TEST_F(OfflineVerbsTest, ATriggerIdIsCheckedAsAJobIdIs) {
+  EXPECT_EQ(Flink({"savepoint", "--status", "nonsense", kJob}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Cannot parse trigger id from \"nonsense\"."));
+  EXPECT_THAT(out_.str(), HasSubstr("Use the help option"));
+}
+
+TEST_F(OfflineVerbsTest, NoArgumentIsDroppedSilently) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"savepoint", "list", kJob, "surplus"},
+           {"savepoint", "prune", "--keep", "1", kJob, "surplus"},
+           {"savepoint", "inspect", In("sp"), "surplus"},
+           {"savepoint", "dispose", In("sp"), "surplus"},
+           {"savepoint", "-d", In("sp"), "surplus"},
+           {"savepoint", "--status", kOtherJob, kJob, "surplus"}}) {
+    EXPECT_EQ(Flink(words), 1) << words[1];
+    EXPECT_THAT(out_.str(), HasSubstr("Provided more arguments than required: \"surplus\""))
+        << words[1];
+  }
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("a"), "--dir", In("b")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("Provided --dir more than once."));
+}
+
+TEST_F(OfflineVerbsTest, AnOutputThatCannotBeWrittenIsAnError) {
+  Write(Savepoint(1), 1000);
+  std::ostringstream err;
+  std::ostream full(nullptr);
+  EXPECT_EQ(FlinkMain({"savepoint", "inspect", Savepoint(1)}, In("conf"), full, err), 1);
+  EXPECT_EQ(err.str(), "The output cannot be written.\n");
+  EXPECT_EQ(Message(WriteResult(full, "Savepoint completed. Path: file:/x\n")),
+            "The output cannot be written. It would have been: Savepoint completed. Path: "
+            "file:/x\n");
+}
+
 TEST_F(OfflineVerbsTest, ListShowsSavepointsOfAllJobsOrOfOne) {
   Write(Savepoint(1), 1000);
   Write(Savepoint(2), 2000, kOtherJob);
@@ -109,6 +192,9 @@ TEST_F(OfflineVerbsTest, ListPrintsJson) {
 
 TEST_F(OfflineVerbsTest, ListSearchesTheDirectoryNamedOrConfiguredOnTheCommandLine) {
   Write(In("a/b/savepoint"), 1000);
+  EXPECT_EQ(Flink({"savepoint", "list"}), 0);
+  EXPECT_EQ(out_.str(), "No snapshots in " + In("sp") + " (does not exist).\n");
+  ASSERT_TRUE(io::CreateDirectories(In("sp")).ok());
   EXPECT_EQ(Flink({"savepoint", "list"}), 0);
   EXPECT_EQ(out_.str(), "No snapshots in " + In("sp") + ".\n");
   EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("a")}), 0);
@@ -254,6 +340,43 @@ TEST_F(OfflineVerbsTest, FsckKeepsWhatIsYoungerThanTenMinutes) {
   EXPECT_EQ(Flink({"fsck", "--delete", In("sp")}), 1);
   EXPECT_THAT(out_.str(), HasSubstr("kept: changed "));
   EXPECT_TRUE(io::Exists(Savepoint(2)));
+}
+
+TEST_F(OfflineVerbsTest, FsckLooksIntoSeveralDirectories) {
+  const std::string shared = In(std::string("b/") + kJob + "/shared/" + kUuid);
+  WriteTestFile(In("a/savepoint-012345-000000000001/") + kUuid);
+  WriteTestFile(shared);
+  EXPECT_EQ(Flink({"fsck", "--older-than", "0s", In("a"), In("b"), In("b")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr(In("a/savepoint-012345-000000000001")));
+  EXPECT_THAT(out_.str(), HasSubstr(shared));
+  EXPECT_THAT(err_.str(), StartsWith("2 orphans of 20 B in " + In("a") + ", " + In("b")));
+  EXPECT_EQ(Flink({"fsck", In("a"), In("nowhere")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
+}
+
+TEST_F(OfflineVerbsTest, VerifyNamesWhatItLookedAt) {
+  Write(Savepoint(1), 1000);
+  Write(Savepoint(2), 2000);
+  EXPECT_EQ(Flink({"savepoint", "verify", Savepoint(1), Savepoint(2) + "/_metadata"}), 0);
+  for (int i = 1; i <= 2; ++i) {
+    EXPECT_THAT(out_.str(), ContainsRegex("Verified 2 files with [0-9]+ bytes in file:" +
+                                          Savepoint(i) + ": no damage found\\.\n"));
+  }
+  WriteTestFile(In("plain/text"), "no snapshot");
+  EXPECT_EQ(Flink({"savepoint", "verify", In("plain/text")}), 1);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("has no checksums")));
+  EXPECT_THAT(err_.str(), StartsWith("1 of 1 file of the snapshot file:" + In("plain/text") +
+                                     " is damaged or missing"));
+  // One after the other, whatever the first one says.
+  EXPECT_EQ(Flink({"savepoint", "verify", "--json", In("nowhere"), Savepoint(1)}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("1 of 2 snapshots are not intact."));
+  const auto json = nlohmann::json::parse(out_.str());
+  ASSERT_EQ(json.size(), 1u);
+  EXPECT_EQ(json[0]["path"], "file:" + Savepoint(1));
+  // Its checksums are there, and cannot be used: that is no snapshot of Flink.
+  WriteTestFile(Savepoint(1) + "/_flink_cpp.json", "{");
+  EXPECT_EQ(Flink({"savepoint", "verify", Savepoint(1)}), 1);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("has no checksums")));
 }
 
 TEST_F(OfflineVerbsTest, FsckSaysInJsonWhatItFound) {

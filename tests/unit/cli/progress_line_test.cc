@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "cli/cluster_client.h"
+#include "cli/text_table.h"
 
 namespace flink::cli {
 namespace {
@@ -31,15 +32,16 @@ TEST(ProgressLineTest, SaysNothingWhereNobodyWatches) {
 }
 
 TEST(ProgressLineTest, SizesAreReadable) {
-  EXPECT_EQ(ReadableSize(0), "0 B");
-  EXPECT_EQ(ReadableSize(1023), "1023 B");
-  EXPECT_EQ(ReadableSize(1536), "1.5 KB");
-  EXPECT_EQ(ReadableSize(int64_t{3} << 30), "3.0 GB");
-  EXPECT_EQ(ReadableSize(int64_t{5000} << 40), "5000.0 TB");
+  EXPECT_EQ(FormatBytes(0), "0 B");
+  EXPECT_EQ(FormatBytes(1023), "1023 B");
+  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+  EXPECT_EQ(FormatBytes(int64_t{3} << 30), "3.0 GiB");
+  EXPECT_EQ(FormatBytes(int64_t{5000} << 40), "5000.0 TiB");
 }
 
 TEST(ProgressLineTest, SaysHowFarASnapshotIs) {
-  EXPECT_EQ(ToString(SnapshotProgress{8, 3, 1536}), "3 of 8 subtasks acknowledged, 1.5 KB");
+  EXPECT_EQ(ToString(SnapshotProgress{false, 8, 3, 1536}), "3 of 8 subtasks acknowledged, 1.5 KiB");
+  EXPECT_EQ(ToString(SnapshotProgress{.waiting = true}), "waits for the snapshots before it");
 }
 
 }  // namespace
