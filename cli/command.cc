@@ -21,7 +21,8 @@ bool IsUsageError(const Status& status) { return status.GetPayload(kUsageUrl).ha
 
 Status WriteResult(std::ostream& out, const std::string& text) {
   if (out << text << std::flush) return OkStatus();
-  return Internal("The output cannot be written. It would have been: {}", text);
+  return Internal("The output cannot be written. It would have been: {}",
+                  text.substr(0, text.find_last_not_of('\n') + 1));
 }
 
 Status ExitWith(int code) {

@@ -42,7 +42,12 @@ StatusOr<Json> PlanAgainstJob(const CommandContext& context, const PackagedProgr
   *message.mutable_restore() = std::move(restore);
   ASSIGN_OR_RETURN(const nlohmann::json plan,
                    client->PlanRestore(job, message.SerializeAsString()));
-  return Json(plan);
+  // In the order of a plan from files.
+  Json ordered;
+  for (const char* key : {"snapshot", "checkpoint-id", "restorable", "operators", "problems"}) {
+    ordered[key] = plan.value(key, nlohmann::json());
+  }
+  return ordered;
 }
 
 /// The plan comes with the names of REST documents; what the other commands print has underscores.

@@ -16,7 +16,7 @@ std::string CauseText(std::string_view stack_trace);
 /// A sentence that says what to do about this error, or nothing.
 std::string_view Advice(std::string_view error);
 
-/// Long text about an error (the server's stack trace), printed with --verbose only.
+/// Long text about an error (the server's causes), printed with --verbose when it has a stack.
 Status WithDetails(Status status, std::string_view details);
 std::string Details(const Status& status);
 

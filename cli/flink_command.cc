@@ -60,10 +60,9 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
     text += " " + std::string(advice);
   }
   err << text << std::endl;
-  std::string details = Details(status);
-  while (details.ends_with("\n")) details.pop_back();
-  // One exception without causes and stack has no more to say than its message.
-  if (verbose && details.find('\n') != std::string::npos) err << details << std::endl;
+  // Only a stack says more than the message: a JobManager of Flink sends one.
+  const std::string details = Details(status);
+  if (verbose && details.find("\n\tat ") != std::string::npos) err << details << std::flush;
   return kFailed;
 }
 

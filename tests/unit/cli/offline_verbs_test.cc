@@ -162,7 +162,7 @@ TEST_F(OfflineVerbsTest, AnOutputThatCannotBeWrittenIsAnError) {
   EXPECT_EQ(err.str(), "The output cannot be written.\n");
   EXPECT_EQ(Message(WriteResult(full, "Savepoint completed. Path: file:/x\n")),
             "The output cannot be written. It would have been: Savepoint completed. Path: "
-            "file:/x\n");
+            "file:/x");
 }
 
 TEST_F(OfflineVerbsTest, ListShowsSavepointsOfAllJobsOrOfOne) {
