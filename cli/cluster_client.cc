@@ -216,7 +216,8 @@ StatusOr<std::optional<std::string>> ClusterClient::PollSavepoint(const JobId& j
 StatusOr<std::optional<SnapshotProgress>> ClusterClient::Progress(const std::string& operation) {
   ASSIGN_OR_RETURN(const Json answer, rest_->Get(operation + "/progress"));
   SnapshotProgress progress;
-  progress.waiting = answer.value("waiting", false);
+  const auto waiting = answer.find("waiting");
+  progress.waiting = waiting != answer.end() && *waiting == true;
   const auto snapshot = answer.find("checkpoint");
   if (snapshot != answer.end() && snapshot->is_object()) {
     progress.subtasks = NumberAt(*snapshot, "num_subtasks");

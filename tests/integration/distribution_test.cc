@@ -114,6 +114,12 @@ TEST(DistributionTest, TheClientSaysInOneLineThatThereIsNoCluster) {
   EXPECT_THAT(list.err, HasSubstr("Could not connect to the JobManager at localhost:" +
                                   std::to_string(cluster->rest_port())));
   EXPECT_EQ(std::count(list.err.begin(), list.err.end(), '\n'), 1);
+  // Its log is named after the user even where nothing says who that is, as those of the daemons.
+  const std::string user = RunCommand({"id", "-un"}).out;
+  EXPECT_THAT(RunCommand({"sh", "-c", "rm -f log/*; env -u USER bin/flink list; ls log"},
+                         std::chrono::minutes(1), cluster->home())
+                  .out,
+              HasSubstr("flink-" + user.substr(0, user.find('\n')) + "-client-"));
 }
 
 /// The job is built outside the tree, with nothing but the distribution.

@@ -33,6 +33,9 @@ TEST_F(MistakesTest, WrongJobId) {
   ExpectRefused(cluster_->Flink({"cancel", kNoJob}), kNoJob);
   ExpectRefused(cluster_->Flink({"savepoint", kNoJob, cluster_->File("sp")}),
                 std::string("Could not find Flink job (") + kNoJob);
+  // Nothing comes with -v that is not said without.
+  ExpectRefused(cluster_->Flink({"savepoint", "-v", kNoJob, cluster_->File("sp")}),
+                std::string("Could not find Flink job (") + kNoJob);
 }
 
 TEST_F(MistakesTest, NoSuchLibrary) {
@@ -83,7 +86,7 @@ TEST_F(MistakesTest, NoSlotsFree) {
   const CommandResult run = cluster_->Flink({"run", "-d", "-p", "5", TestJob(), "--case", "open"});
   ExpectRefused(
       run,
-      "it needs 5 task slots, but only 1 of the cluster's 1 is free. Run it with -p 1, or "
+      "': it needs 5 task slots, but only 1 of the cluster's 1 is free. Run it with -p 1, or "
       "start more TaskManagers (bin/taskmanager.sh start).");
 }
 

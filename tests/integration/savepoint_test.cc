@@ -132,8 +132,9 @@ TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
   EXPECT_FALSE(fs::exists(path));
   const CommandResult second = cluster_->Flink({"savepoint", "-d", "file:" + path});
   EXPECT_EQ(second.out, begin);
-  ExpectRefused(second, "Failed to dispose the savepoint 'file:" + path + "'");
-  EXPECT_THAT(second.err, HasSubstr("Cannot find checkpoint or savepoint file/directory"));
+  ExpectRefused(second, "Failed to dispose the savepoint 'file:" + path +
+                            "': Cannot find checkpoint or savepoint file/directory 'file:" + path +
+                            "' on file system 'file'.\n");
   EXPECT_EQ(cluster_->JobState(job), "RUNNING");
   Cancel(job);
   EXPECT_TRUE(WaitFor([&] { return !fs::exists(checkpoints); })) << FilesBelow(checkpoints);
