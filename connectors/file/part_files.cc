@@ -89,6 +89,13 @@ std::optional<int64_t> SizeOf(const std::string& path) {
 }
 
 [[noreturn]] void FailOccupied(const Recoverable& file) {
+  if (!Exists(file.temporary)) {
+    throw std::runtime_error("output file " + file.target +
+                             " has been finished since the snapshot was taken, from " +
+                             NameOf(file.temporary) +
+                             ", so nothing can go on behind the snapshot's part of it; start from "
+                             "a newer snapshot");
+  }
   throw std::runtime_error("output file " + file.target +
                            " exists already and is not overwritten; move it away, then " +
                            NameOf(file.temporary) + " beside it can be published");
@@ -168,6 +175,12 @@ void Publish(const Recoverable& file) {
     if (!Exists(file.temporary)) return;
     // A crash between link and unlink leaves both names.
     if (SameFile(file.temporary, file.target)) {
+      ::unlink(file.temporary.c_str());
+      return;
+    }
+    // Each restore of a file in progress makes a copy; another one may have been published.
+    if (SizeOf(file.target) == file.length && SizeOf(file.temporary) == file.length &&
+        StartsWithTheSame(file.target, file.temporary, file.length)) {
       ::unlink(file.temporary.c_str());
       return;
     }

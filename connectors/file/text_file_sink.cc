@@ -345,6 +345,9 @@ class FileCommitter final : public SinkOperator<Finished> {
  private:
   void Write(Batch<Finished>& batch) override {
     for (Finished& finished : batch.records) {
+      // Nobody may ever say that a snapshot is complete; of those without files the newest is
+      // enough.
+      std::erase_if(waiting_, [](const auto& entry) { return entry.second.empty(); });
       std::vector<FinishedFile>& files = waiting_[finished.checkpoint_id];
       files.insert(files.end(), finished.files.begin(), finished.files.end());
     }

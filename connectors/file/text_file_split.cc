@@ -1,6 +1,7 @@
 // The splits of the text file source as bytes: what Flink's FileSourceSplitSerializer and
 // PendingSplitsCheckpointSerializer write, and the form that came before it.
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <limits>
@@ -94,8 +95,9 @@ Split ReadOldSplit(BufferReader& in) {
   Split split;
   split.path = in.GetBytes(static_cast<size_t>(length));
   const int64_t begin = in.Get<int64_t>();
-  const int64_t end = in.Get<int64_t>();
-  if (begin < 0 || end < begin) throw DecodeError("a split has an impossible range of bytes");
+  // A reader that had skipped a line longer than its range stood behind the end.
+  const int64_t end = std::max(begin, in.Get<int64_t>());
+  if (begin < 0) throw DecodeError("a split has an impossible range of bytes");
   const InputFile file(split.path);
   file.CheckNotShorterThan(end);
   const struct stat info = file.Stat();

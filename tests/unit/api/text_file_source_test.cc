@@ -482,7 +482,7 @@ TEST_F(TextFileSourceTest, WhatCannotGoOnIsNamed) {
   EXPECT_EQ(reader_error(other), reader + "a split has an impossible range of bytes");
   EXPECT_EQ(reader_error(kFlinkSplit + FromHex("0100000000000000070000000000000000")),
             reader + "a split's reader stands outside its range of bytes");
-  EXPECT_EQ(reader_error(OldSplit("/tmp/f", 5, 4)),
+  EXPECT_EQ(reader_error(OldSplit("/tmp/f", -1, 4)),
             reader + "a split has an impossible range of bytes");
   EXPECT_EQ(reader_error(OldSplit("", 0, 0)), reader + "a split has no path");
 
@@ -530,11 +530,23 @@ TEST_F(TextFileSourceTest, RandomDamageIsAnErrorOrAnotherState) {
 }
 
 TEST_F(TextFileSourceTest, CompressedFilesAreRefused) {
-  Write("f.gz", "x\n");
-  EXPECT_EQ(ErrorOf(TextFileSource(directory_)),
-            "input file " + (directory_ / "f.gz").string() +
-                ": it is compressed, as its name says, which this source does not read; "
-                "decompress it");
+  for (const char* name : {"f.gz", "f.tgz", "f-xz"}) {
+    Write(name, "x\n");
+    EXPECT_EQ(ErrorOf(TextFileSource(directory_ / name)),
+              "input file " + (directory_ / name).string() +
+                  ": it is compressed, as its name says, which this source does not read; "
+                  "decompress it");
+  }
+}
+
+/// It had skipped the rest of a line that is longer than its range, and waited for its rate.
+TEST_F(TextFileSourceTest, AReaderThatStoodBehindItsRangeInAnOldSnapshotHasNothingLeft) {
+  Write("f", "0123456789\nb\n");
+  const std::string old = OldSplit((directory_ / "f").string(), 11, 6);
+  BufferReader in(old);
+  const TextFileSource::Split split = TextFileSource::ReadSplit(in, TextFileSource::kSplitVersion);
+  EXPECT_EQ(split.offset, 11);
+  EXPECT_EQ(split.length, 0);
 }
 
 TEST_F(TextFileSourceTest, RestoredSplitsAreReadInTheOrderOfTheFile) {
