@@ -8,8 +8,6 @@
 #include "common/io/file_lock.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/metadata.h"
-#include "common/snapshot/side_file.h"
-#include "common/snapshot/snapshot_claim.h"
 #include "common/snapshot/snapshot_files.h"
 
 namespace flink::snapshot {
@@ -18,27 +16,6 @@ namespace {
 constexpr int kMaxDepth = 64;
 constexpr char kShared[] = "shared";
 constexpr char kTaskOwned[] = "taskowned";
-
-/// "8-4-4-4-12" hexadecimal digits: what state files are called.
-bool IsUuid(std::string_view name) {
-  if (name.size() != 36) return false;
-  for (size_t i = 0; i < name.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? name[i] != '-' : !std::isxdigit(static_cast<unsigned char>(name[i]))) return false;
-  }
-  return true;
-}
-
-/// Of a file that is published by renaming it: ours are dotted and end so, Flink's are of metadata.
-bool IsTemporary(std::string_view name) {
-  return (name.starts_with(".") && name.ends_with(".tmp")) || name == "._metadata_temp" ||
-         name.starts_with("_metadata.inprogress");
-}
-
-bool IsGenerated(const std::string& name) {
-  return IsUuid(name) || IsTemporary(name) || name == kSideFileName || name == kLockFileName ||
-         name == kClaimFileName;
-}
 
 class Finder {
  public:
@@ -91,7 +68,7 @@ class Finder {
     }
     const bool snapshot = io::Exists(io::JoinPath(directory, kMetadataFileName));
     if (!snapshot && (IsCheckpointName(name) || IsSavepointName(name))) {
-      AddUnfinished(directory, IsCheckpointName(name));
+      AddUnfinished(directory, IsCheckpointName(name), depth);
       return;
     }
     bool has_snapshots = false;
@@ -99,8 +76,8 @@ class Finder {
     for (const io::DirectoryEntry& entry : entries) {
       const std::string path = io::JoinPath(directory, entry.name);
       if (!entry.is_directory) {
-        if (IsTemporary(entry.name)) AddFile(path, "temporary file");
-        if (snapshot && IsUuid(entry.name)) AddFile(path, "stray file");
+        if (IsTemporaryName(entry.name)) AddFile(path, "temporary file");
+        if (snapshot && IsStateFileName(entry.name)) AddFile(path, "stray file");
         continue;
       }
       if (entry.name == kShared || entry.name == kTaskOwned) continue;
@@ -132,9 +109,9 @@ class Finder {
       const std::string path = io::JoinPath(directory, entry.name);
       if (entry.is_directory && depth < kMaxDepth) {
         VisitFiles(path, what, depth + 1);
-      } else if (IsTemporary(entry.name)) {
+      } else if (IsTemporaryName(entry.name)) {
         AddFile(path, "temporary file");
-      } else if (IsUuid(entry.name)) {
+      } else if (IsStateFileName(entry.name)) {
         AddFile(path, what);
       }
     }
@@ -151,17 +128,24 @@ class Finder {
     orphan.files = {path};
   }
 
-  void AddUnfinished(const std::string& directory, bool checkpoint) {
+  void AddUnfinished(const std::string& directory, bool checkpoint, int depth) {
     Orphan orphan;
     orphan.path = directory;
     orphan.what = checkpoint ? "unfinished checkpoint" : "unfinished savepoint";
     const StatusOr<io::FileAttributes> own = io::AttributesOf(directory);
     if (!own.ok()) return;
     orphan.changed_ms = own->changed_ms;
+    bool holds_others = false;
     for (const io::DirectoryEntry& entry : List(directory)) {
       const std::string path = io::JoinPath(directory, entry.name);
+      if (entry.is_directory && (IsCheckpointName(entry.name) || IsSavepointName(entry.name))) {
+        // Which the user had taken into this one: it stays for them.
+        holds_others = true;
+        if (depth < kMaxDepth) Visit(path, depth + 1);
+        continue;
+      }
       const StatusOr<io::FileAttributes> attributes = io::AttributesOf(path);
-      if (entry.is_directory || !IsGenerated(entry.name) || !attributes.ok()) {
+      if (entry.is_directory || !IsGeneratedName(entry.name) || !attributes.ok()) {
         Skip(directory,
              fmt::format("it has no metadata, but holds {}, which no cluster wrote", entry.name));
         return;
@@ -170,7 +154,11 @@ class Finder {
       orphan.changed_ms = std::max(orphan.changed_ms, attributes->changed_ms);
       orphan.files.push_back(path);
     }
-    candidates_.push_back(std::move(orphan));
+    if (!holds_others) {
+      candidates_.push_back(std::move(orphan));
+      return;
+    }
+    for (const std::string& path : orphan.files) AddFile(path, "stray file");
   }
 
   std::vector<std::string> ListSnapshots() {

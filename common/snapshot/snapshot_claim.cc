@@ -56,12 +56,14 @@ StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory) {
   return std::optional<SnapshotClaim>(std::move(claim));
 }
 
-StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& job,
+StatusOr<io::FileLock> ClaimSnapshot(const std::string& metadata_file, const JobId& job,
                                      const std::string& job_name) {
+  const std::string directory = io::DirectoryName(metadata_file);
   const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory);
   IgnoreError(turn.status(), kNoTurn);
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> standing, FindClaim(directory));
   if (standing.has_value()) return ClaimedBy(*standing, directory);
+  RETURN_IF_ERROR(CheckNotHeld(metadata_file, "claimed"));
   const std::string path = PathIn(directory);
   if (io::Exists(path)) {
     LOG_WARN("The claim in {} was made by a job that is gone; it is replaced.", path);
@@ -104,6 +106,31 @@ Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory) {
       "host {}, which deletes it when it does not need it any more. Cancel that job first. If that "
       "process is gone for good, delete {}.",
       directory, claim.job.ToHex(), claim.job_name, claim.process, claim.host, PathIn(directory));
+}
+
+StatusOr<std::optional<io::FileLock>> HoldSnapshot(const LoadedSnapshot& snapshot) {
+  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(snapshot.directory);
+  IgnoreError(turn.status(), kNoTurn);
+  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(snapshot.directory));
+  if (claim.has_value()) return ClaimedBy(*claim, snapshot.directory);
+  StatusOr<io::FileLock> lock = io::FileLock::ShareExisting(snapshot.metadata_file);
+  // Also where there are no turns, and somebody may have been deleting it.
+  if (absl::IsNotFound(lock.status()) || !io::Exists(snapshot.metadata_file)) {
+    return NotFound("the snapshot {} was deleted a moment ago", snapshot.metadata_file);
+  }
+  if (lock.ok()) return std::optional<io::FileLock>(*std::move(lock));
+  LOG_WARN("Other clusters will not see that {} is still needed: {}", snapshot.directory,
+           Message(lock.status()));
+  return std::optional<io::FileLock>();
+}
+
+Status CheckNotHeld(const std::string& metadata_file, std::string_view what) {
+  if (!io::IsLocked(metadata_file, /*if_unknown=*/false)) return OkStatus();
+  return FailedPrecondition(
+      "The snapshot {} cannot be {} now, because a job that was restored from it may have to go "
+      "back to it: cancel that job, or wait for its first checkpoint (in claim mode LEGACY for its "
+      "end).",
+      metadata_file, what);
 }
 
 }  // namespace flink::snapshot

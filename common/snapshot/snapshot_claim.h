@@ -5,13 +5,18 @@
 /// directory, claims it as well. Its process holds a lock on the file: a claim ends when the job
 /// gives it up, when the snapshot is deleted, or when the process ends, however it ends. On a file
 /// system without locks it stands until somebody deletes the file.
+///
+/// And the opposite: a job that may go back to a snapshot which is not its own holds it, so that
+/// nobody deletes or claims it meanwhile.
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/io/file_lock.h"
+#include "common/snapshot/metadata.h"
 
 namespace flink::snapshot {
 
@@ -28,9 +33,10 @@ struct SnapshotClaim {
 /// it cannot be read.
 StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory);
 
-/// Claims the snapshot for a job of this process, durably, for as long as the lock is held.
-/// kAlreadyExists naming the holder and what to do when a claim stands.
-StatusOr<io::FileLock> ClaimSnapshot(const std::string& directory, const JobId& job,
+/// Claims the snapshot with this metadata for a job of this process, durably, for as long as the
+/// lock is held. kAlreadyExists naming the holder and what to do when a claim stands;
+/// kFailedPrecondition while somebody holds the snapshot.
+StatusOr<io::FileLock> ClaimSnapshot(const std::string& metadata_file, const JobId& job,
                                      const std::string& job_name);
 /// Removes the file of a claim of this job whose lock was given up, if it is there.
 Status RemoveClaim(const std::string& directory, const JobId& job);
@@ -38,5 +44,14 @@ Status RemoveClaim(const std::string& directory, const JobId& job);
 /// Why a snapshot with this claim cannot be restored from or deleted, and what to do:
 /// kAlreadyExists.
 Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory);
+
+/// Holds the snapshot for as long as the lock is there, a shared one on its metadata: nothing is
+/// written, and the end of the process ends it. No lock on a file system without any. kNotFound
+/// when the snapshot has been deleted, kAlreadyExists when it is claimed.
+StatusOr<std::optional<io::FileLock>> HoldSnapshot(const LoadedSnapshot& snapshot);
+
+/// kFailedPrecondition, saying what to do, while anybody holds it. `what` is to be done to it:
+/// "deleted". Whoever then does it takes the turn of the directory before.
+Status CheckNotHeld(const std::string& metadata_file, std::string_view what);
 
 }  // namespace flink::snapshot

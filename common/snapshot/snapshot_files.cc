@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "common/base/failpoint.h"
@@ -16,7 +17,6 @@
 namespace flink::snapshot {
 namespace {
 
-constexpr int kMaxDepth = 64;
 constexpr int kMaxRounds = 10;
 constexpr std::string_view kCheckpointPrefix = "chk-";
 constexpr std::string_view kSavepointPrefix = "savepoint-";
@@ -27,6 +27,25 @@ bool IsHex(std::string_view text) {
 
 bool IsBelow(const std::string& path, const std::string& directory) {
   return path.starts_with(directory + "/");
+}
+
+/// Where `path` is without the symbolic links on the way to it; as it is when that cannot be told.
+std::string Real(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  return error ? path : real.string();
+}
+
+/// FilesOf with the real paths of their directories.
+std::set<std::string> RealFilesOf(const LoadedSnapshot& snapshot) {
+  std::map<std::string, std::string> directories;
+  std::set<std::string> files;
+  for (const std::string& path : FilesOf(snapshot).paths) {
+    const auto [directory, is_new] = directories.try_emplace(io::DirectoryName(path));
+    if (is_new) directory->second = Real(directory->first);
+    files.insert(io::JoinPath(directory->second, io::BaseName(path)));
+  }
+  return files;
 }
 
 /// The names of the files that other snapshots name. They are unique, and the same however the
@@ -65,7 +84,7 @@ std::vector<std::string> UnsharedFiles(const LoadedSnapshot& snapshot) {
   const std::string& directory = snapshot.directory;
   const std::string shared = io::JoinPath(io::DirectoryName(directory), "shared");
   std::vector<std::string> unshared;
-  for (const std::string& path : FilesOf(snapshot).paths) {
+  for (const std::string& path : RealFilesOf(snapshot)) {
     if (IsBelow(path, shared)) unshared.push_back(path);
   }
   if (unshared.empty()) return unshared;
@@ -80,18 +99,14 @@ std::vector<std::string> UnsharedFiles(const LoadedSnapshot& snapshot) {
   return unshared;
 }
 
-/// Also when it cannot be told.
-bool HoldsSnapshot(const std::string& path) {
-  if (!io::IsDirectory(path) || io::IsSymbolicLink(path)) return false;
-  std::vector<Status> problems;
-  return !FindSnapshots(path, kMaxDepth, &problems).empty() || !problems.empty();
-}
-
 StatusOr<LoadedSnapshot> LoadDoomed(const std::string& pointer) {
   StatusOr<LoadedSnapshot> loaded = LoadSnapshot(pointer);
+  if (loaded.ok()) FollowLinks(&*loaded);
   if (loaded.ok() || absl::IsNotFound(loaded.status())) return loaded;
   const StatusOr<std::string> named = io::ParsePath(pointer);
-  if (named.ok() && !io::IsDirectory(*named) && io::BaseName(*named) != kMetadataFileName) {
+  // What may not be looked at may be a directory.
+  if (named.ok() && io::Exists(*named) && !io::IsDirectory(*named) &&
+      io::BaseName(*named) != kMetadataFileName) {
     return InvalidArgument("'{}' is not a savepoint: name its directory, or the file {} in it",
                            pointer, kMetadataFileName);
   }
@@ -106,10 +121,10 @@ std::vector<std::string> FilesInside(const LoadedSnapshot& snapshot) {
   if (other != snapshot.metadata_file && io::Exists(other)) {
     const StatusOr<LoadedSnapshot> beside = LoadSnapshot(other);
     if (!beside.ok()) return {};
-    kept = FilesOf(*beside).paths;
+    kept = RealFilesOf(*beside);
     kept.insert({io::JoinPath(snapshot.directory, kSideFileName)});
   }
-  std::set<std::string> files = FilesOf(snapshot).paths;
+  std::set<std::string> files = RealFilesOf(snapshot);
   files.insert(io::JoinPath(snapshot.directory, kSideFileName));
   files.insert(io::JoinPath(snapshot.directory, kClaimFileName));
   std::erase_if(files, [&](const std::string& path) {
@@ -138,6 +153,12 @@ Status DeleteFilesOf(const LoadedSnapshot& snapshot, const std::vector<std::stri
     keep_first(RemoveSnapshotDirectory(directory));
   } else {
     IgnoreError(io::RemoveFile(directory), "the user keeps other files in it");
+  }
+  const std::string parent = io::DirectoryName(directory);
+  if (IsCheckpointName(name)) RemoveEmptyJobDirectory(parent);
+  if (IsSavepointName(io::BaseName(parent))) {
+    // One that was deleted before this one, which lay in it.
+    IgnoreError(io::RemoveFile(parent), "something is in it");
   }
   return first;
 }
@@ -229,23 +250,71 @@ bool IsSavepointName(std::string_view name) {
   return name.size() == 19 && name[6] == '-' && IsHex(name.substr(0, 6)) && IsHex(name.substr(7));
 }
 
+bool IsStateFileName(std::string_view name) {
+  if (name.size() != 36) return false;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? name[i] != '-' : !std::isxdigit(static_cast<unsigned char>(name[i]))) return false;
+  }
+  return true;
+}
+
+bool IsTemporaryName(std::string_view name) {
+  // Ours are dotted and end so; Flink's are of metadata.
+  return (name.starts_with(".") && name.ends_with(".tmp")) || name == "._metadata_temp" ||
+         name.starts_with("_metadata.inprogress");
+}
+
+bool IsGeneratedName(std::string_view name) {
+  return IsStateFileName(name) || IsTemporaryName(name) || name == kMetadataFileName ||
+         name == kSideFileName || name == kLockFileName || name == kClaimFileName;
+}
+
 Status RemoveSnapshotDirectory(const std::string& directory) {
   const auto entries = io::ListDirectory(directory);
   if (!entries.ok()) return absl::IsNotFound(entries.status()) ? OkStatus() : entries.status();
   Status first;
-  bool empty = true;
+  std::vector<std::string> others;
   for (const io::DirectoryEntry& entry : *entries) {
-    const std::string path = io::JoinPath(directory, entry.name);
-    if (HoldsSnapshot(path)) {
-      LOG_WARN("{} stays, because a snapshot may be in it.", path);
-      empty = false;
+    if (entry.is_directory || !IsGeneratedName(entry.name)) {
+      others.push_back(entry.name);
       continue;
     }
-    const Status removed = io::RemoveAll(path);
+    const Status removed = io::RemoveFile(io::JoinPath(directory, entry.name));
     if (first.ok()) first = removed;
   }
-  if (first.ok() && empty) first = io::RemoveFile(directory);
+  if (!others.empty()) {
+    LOG_WARN("{} stays, because {} is in it{}, which is not of the snapshot.", directory,
+             others.front(),
+             others.size() == 1 ? "" : fmt::format(", with {} more", others.size() - 1));
+  } else if (first.ok()) {
+    first = io::RemoveFile(directory);
+  }
   return first;
+}
+
+void RemoveEmptyJobDirectory(const std::string& directory) {
+  const std::string lock = io::JoinPath(directory, kLockFileName);
+  if (!JobId::FromHex(io::BaseName(directory)).ok() || io::IsLocked(lock)) return;
+  std::vector<std::string> doomed;
+  const auto entries = io::ListDirectory(directory);
+  if (!entries.ok()) return;
+  for (const io::DirectoryEntry& entry : *entries) {
+    const std::string path = io::JoinPath(directory, entry.name);
+    if (entry.name != kLockFileName) {
+      if (entry.name != "shared" && entry.name != "taskowned") return;
+      const auto files = io::ListDirectory(path);
+      if (!files.ok() || !files->empty()) return;
+    }
+    doomed.push_back(path);
+  }
+  doomed.push_back(directory);
+  for (const std::string& path : doomed) IgnoreError(io::RemoveFile(path), "not empty any more");
+}
+
+void FollowLinks(LoadedSnapshot* snapshot) {
+  snapshot->metadata_file = Real(snapshot->metadata_file);
+  snapshot->directory = io::DirectoryName(snapshot->metadata_file);
 }
 
 void EraseItself(const LoadedSnapshot& snapshot, std::vector<std::string>* directories) {
@@ -282,6 +351,7 @@ Status DisposeSnapshot(const std::string& pointer) {
   IgnoreError(turn.status(), "then claims are looked at without taking turns");
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(loaded.directory));
   if (claim.has_value()) return ClaimedBy(*claim, loaded.directory);
+  RETURN_IF_ERROR(CheckNotHeld(loaded.metadata_file, "deleted"));
   return DeleteFilesOf(loaded, unshared);
 }
 

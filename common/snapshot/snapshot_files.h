@@ -46,10 +46,23 @@ Status ForEachSnapshot(
 /// "chk-<n>" and "savepoint-<6 hex>-<12 hex>": names that only a cluster gives to its directories.
 bool IsCheckpointName(std::string_view name);
 bool IsSavepointName(std::string_view name);
+/// The same of files: of state (a UUID); of a file that is not yet complete; of any in the
+/// directory of a snapshot.
+bool IsStateFileName(std::string_view name);
+bool IsTemporaryName(std::string_view name);
+bool IsGeneratedName(std::string_view name);
 
-/// Deletes a directory that a cluster made for a snapshot, with all that is in it; except snapshots
-/// that somebody has put there. Fine if it is not there.
+/// Deletes the files of a cluster from a directory that a cluster made for a snapshot, and the
+/// directory when nothing else is in it: what anybody else has put there stays, with a warning.
+/// Fine if it is not there.
 Status RemoveSnapshotDirectory(const std::string& directory);
+
+/// Deletes the directory of the checkpoints of a job (it bears the job's id), with `shared` and
+/// `taskowned`, if no job lives there and no file is left; else nothing.
+void RemoveEmptyJobDirectory(const std::string& directory);
+
+/// Makes `directory` and `metadata_file` of the snapshot those that symbolic links lead to.
+void FollowLinks(LoadedSnapshot* snapshot);
 
 /// Takes the directory of `snapshot` out, unless it holds another snapshot besides.
 void EraseItself(const LoadedSnapshot& snapshot, std::vector<std::string>* directories);
@@ -65,11 +78,12 @@ struct CheckpointOwner {
 std::optional<CheckpointOwner> LivingOwner(const std::string& directory);
 
 /// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
-/// directory unless something that is not of the snapshot is left in it. Shared files of a
+/// directory unless something that is not of the snapshot is left in it. A symbolic link that leads
+/// to it stays: it is not of the snapshot, and may be made to lead to another. Shared files of a
 /// checkpoint go when no other snapshot of the same checkpoint directory names them. Metadata that
 /// cannot be read is an error, so that nothing else is deleted by mistake; so is metadata that
-/// cannot be deleted, and the snapshot stays whole. So is one that a job has claimed, or that its
-/// living owner may need. Later errors are logged, and the first is
+/// cannot be deleted, and the snapshot stays whole. So is one that a job has claimed or holds, or
+/// that its living owner may need. Later errors are logged, and the first is
 /// returned.
 Status DisposeSnapshot(const std::string& pointer);
 

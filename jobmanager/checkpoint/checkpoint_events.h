@@ -196,7 +196,7 @@ struct RemoveCompleted {
 struct DiscardCheckpoint {
   CompletedCheckpoint checkpoint;
 };
-/// Delete the directory of an attempt that did not complete, with all that is in it.
+/// Delete the directory of an attempt that did not complete, with what the job has written there.
 struct DiscardPending {
   CheckpointId checkpoint = 0;
   std::string location;

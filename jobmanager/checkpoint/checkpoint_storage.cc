@@ -258,22 +258,19 @@ Status CheckpointStorage::Lock(const std::string& directory, bool exclusive) con
     return OkStatus();
   }
   const std::lock_guard<std::mutex> guard(mutex_);
-  // Those of savepoints that were given up and deleted.
-  std::erase_if(locks_, [](const auto& entry) { return !io::Exists(entry.first); });
   locks_.insert_or_assign(directory, *std::move(lock));
   return OkStatus();
 }
 
-void CheckpointStorage::ReleaseLock() const {
+void CheckpointStorage::ReleaseLock(const std::string& directory) const {
   const std::lock_guard<std::mutex> guard(mutex_);
-  locks_.erase(options_.directory);
+  locks_.erase(directory);
 }
 
 void CheckpointStorage::Unlock(const std::string& directory) const {
   IgnoreError(io::RemoveFile(io::JoinPath(directory, snapshot::kLockFileName)),
               "an empty file does no harm");
-  const std::lock_guard<std::mutex> guard(mutex_);
-  locks_.erase(directory);
+  ReleaseLock(directory);
 }
 
 void CheckpointStorage::NoteInJournals(const std::string& path) const {
@@ -493,16 +490,19 @@ std::vector<std::string> FilesOfOthers(const snapshot::LoadedSnapshot& loaded,
                                        const std::vector<std::string>& outside) {
   std::set<std::string> others;
   if (outside.empty()) return {};
-  const std::string shared = io::JoinPath(io::DirectoryName(loaded.directory), "shared");
+  snapshot::LoadedSnapshot real = loaded;
+  snapshot::FollowLinks(&real);
+  const std::string parent = io::DirectoryName(real.directory);
+  const std::string shared = io::JoinPath(parent, "shared");
   std::map<std::string, bool> is_ours;
   for (const std::string& file : outside) {
     const auto [directory, is_new] = is_ours.try_emplace(io::DirectoryName(file));
     if (is_new) directory->second = IsIn(directory->first, shared);
     if (!directory->second) others.insert(file);
   }
-  const auto list = [&loaded]() -> StatusOr<std::vector<std::string>> {
-    auto beside = snapshot::FindSnapshots(io::DirectoryName(loaded.directory), 1, nullptr);
-    snapshot::EraseItself(loaded, &beside);
+  const auto list = [&]() -> StatusOr<std::vector<std::string>> {
+    auto beside = snapshot::FindSnapshots(parent, 1, nullptr);
+    snapshot::EraseItself(real, &beside);
     return beside;
   };
   const Status all = snapshot::ForEachSnapshot(

@@ -86,8 +86,8 @@ class CheckpointStorage {
   /// Paths of the files in the shared directory; none when it is not this job's alone.
   std::vector<std::string> OwnSharedFiles() const;
   /// Gives up the lock of the job's directory: whoever sees that the job has ended may claim or
-  /// dispose of what it leaves.
-  void ReleaseLock() const;
+  /// dispose of what it leaves. Or that of a savepoint which was given up.
+  void ReleaseLock(const std::string& directory) const;
   /// Removes the directories of the job that are empty.
   void RemoveEmptyDirectories() const;
 

@@ -384,7 +384,10 @@ void CheckpointDriver::LogCompleted(CheckpointId checkpoint, int64_t persist_sta
 bool CheckpointDriver::Execute(cp::AddCompleted& action) {
   const Status added = deps_.store->AddCompleted(coordinator_.options().job, action.checkpoint);
   PassFailpoint("checkpoint.added", action.checkpoint.location);
-  if (added.ok()) return true;
+  if (added.ok()) {
+    deps_.host->OnCheckpointAdded();
+    return true;
+  }
   deps_.host->FailAfterCheckpoint(
       fmt::format("Checkpoint {} could not be recorded: {}", action.checkpoint.id, Message(added)),
       std::nullopt);
@@ -422,8 +425,9 @@ bool CheckpointDriver::Execute(cp::DiscardPending& action) {
     discarded_.push_back(action.location);
     if (discarded_.size() > kRememberedDiscards) discarded_.pop_front();
   }
-  Delete([location = action.location] {
+  Delete([location = action.location, storage = storage_] {
     IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; a rest on disk does no harm");
+    storage->ReleaseLock(location);
   });
   return true;
 }
@@ -468,8 +472,16 @@ bool CheckpointDriver::Execute(cp::DiscardSnapshot& action) {
 }
 
 bool CheckpointDriver::Execute(cp::DeleteFiles& action) {
-  Delete([files = std::move(action.files)] {
+  Delete([files = std::move(action.files), own = storage_->shared_directory()] {
     IgnoreError(CheckpointStorage::DeleteFiles(files), "logged");
+    // Where an earlier job, whose checkpoint this one claimed, had shared them.
+    std::set<std::string> shared;
+    for (const std::string& file : files) shared.insert(io::DirectoryName(file));
+    for (const std::string& directory : shared) {
+      if (io::BaseName(directory) == "shared" && !io::IsSame(directory, own)) {
+        snapshot::RemoveEmptyJobDirectory(io::DirectoryName(directory));
+      }
+    }
   });
   return true;
 }

@@ -39,6 +39,8 @@ class CheckpointDriverHost {
   virtual bool IsRestoreSource(const std::string& directory) const = 0;
   virtual void FailAfterCheckpoint(const std::string& message,
                                    const std::optional<SubtaskRef>& subtask) = 0;
+  /// A checkpoint of the job has joined those it may go back to.
+  virtual void OnCheckpointAdded() = 0;
   /// The last file work that was under way is done.
   virtual void OnCheckpointDriverIdle() = 0;
 };

@@ -198,11 +198,10 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
-  if (job.claim_mode != ClaimMode::kClaim) {  // Else it is claimed below.
-    ASSIGN_OR_RETURN(const auto claim, snapshot::FindClaim(loaded.directory));
-    if (claim.has_value()) return snapshot::ClaimedBy(*claim, loaded.directory);
-  }
   InitialRestore restore;
+  if (job.claim_mode != ClaimMode::kClaim) {  // Else it is claimed below.
+    ASSIGN_OR_RETURN(restore.hold, snapshot::HoldSnapshot(loaded));
+  }
   restore.plan =
       snapshot::PlanRestore(loaded, graph, {job.restore_path, job.allow_non_restored_state});
   RETURN_IF_ERROR(ProblemsOf(restore.plan));
@@ -234,7 +233,8 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
     const Status allowed =
         deps_.may_restore ? deps_.may_restore(directory, job_.id, job_.claim_mode) : OkStatus();
     if (!allowed.ok()) {
-      OnInitialized(allowed, done);
+      restore = allowed;
+      OnInitialized(std::move(restore), done);
       return;
     }
     if (job_.claim_mode == ClaimMode::kClaim) {
@@ -250,14 +250,14 @@ void JobMaster::OnInitialized(StatusOr<std::optional<InitialRestore>> restore,
 void JobMaster::ClaimSnapshot(std::optional<InitialRestore> restore,
                               const std::function<void(Status)>& done) {
   const std::string directory = restore->snapshot.location;
+  const std::string metadata = restore->snapshot.metadata;
   // From here on no other job of this JobManager gets it; the file keeps those of others away.
   claimed_ = directory;
   auto shared = std::make_shared<std::optional<InitialRestore>>(std::move(restore));
-  deps_.io->Submit([main = deps_.main, self = self_, directory, id = job_.id,
+  deps_.io->Submit([main = deps_.main, self = self_, directory, metadata, id = job_.id,
                     name = job_.graph.name, shared, done] {
     auto claimed =
-        std::make_shared<StatusOr<io::FileLock>>(snapshot::ClaimSnapshot(directory, id, name));
-    const std::string& metadata = (*shared)->snapshot.metadata;
+        std::make_shared<StatusOr<io::FileLock>>(snapshot::ClaimSnapshot(metadata, id, name));
     if (claimed->ok() && !io::Exists(metadata)) {
       *claimed = NotFound("the snapshot {} was deleted a moment ago", metadata);
       IgnoreError(snapshot::RemoveClaim(directory, id), "a claim without lock does not count");
@@ -296,6 +296,12 @@ void JobMaster::TakeOver(InitialRestore initial) {
   LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
            driver_->coordinator().next_checkpoint_id());
   restored_ = std::move(initial.state);
+  hold_ = std::move(initial.hold);
+}
+
+void JobMaster::OnCheckpointAdded() {
+  // In claim mode LEGACY later checkpoints go on using the files.
+  if (job_.claim_mode == ClaimMode::kNoClaim) hold_.reset();
 }
 
 void JobMaster::ReleaseReservation() {
@@ -436,13 +442,14 @@ void JobMaster::End(JobStatus status) {
   ReleaseClaim();
   // Without a directory of its own the next job would take it, and what is still to be deleted may
   // bear the names of that job's checkpoints.
-  if (storage_->owns_directory()) storage_->ReleaseLock();
+  if (storage_->owns_directory()) storage_->ReleaseLock(storage_->directory());
   ReportEnded();
 }
 
 void JobMaster::ReleaseClaim() {
-  if (claimed_.empty()) return;
   // At once: whoever sees that the job has ended may claim the snapshot.
+  hold_.reset();
+  if (claimed_.empty()) return;
   claim_lock_.reset();
   driver_->RemoveClaim(claimed_);
   claimed_.clear();
@@ -456,7 +463,7 @@ void JobMaster::ReportEnded() {
     return;  // Comes back when that is done.
   }
   reported_ended_ = true;
-  storage_->ReleaseLock();
+  storage_->ReleaseLock(storage_->directory());
   deps_.main->Post(Guarded([](JobMaster& self) {
     // The callee may destroy `self`.
     const std::function<void(const JobId&)> on_ended = self.deps_.on_ended;

@@ -144,6 +144,7 @@ class JobMaster : private CheckpointDriverHost {
     snapshot::RestorePlan plan;
     RestoredState state;
     CompletedCheckpoint snapshot;
+    std::optional<io::FileLock> hold;
   };
 
   JobMaster(SubmittedJob job, Configuration configuration, JobOptions options, Deps deps);
@@ -157,6 +158,7 @@ class JobMaster : private CheckpointDriverHost {
   bool IsRestoreSource(const std::string& directory) const override;
   void FailAfterCheckpoint(const std::string& message,
                            const std::optional<SubtaskRef>& subtask) override;
+  void OnCheckpointAdded() override;
   void OnCheckpointDriverIdle() override { ReportEnded(); }
 
   // job_master.cc: the job.
@@ -228,6 +230,7 @@ class JobMaster : private CheckpointDriverHost {
   std::shared_ptr<const snapshot::RestorePlan> restore_plan_;
   std::string claimed_;  // Directory of the snapshot that is claimed; empty: none.
   std::optional<io::FileLock> claim_lock_;
+  std::optional<io::FileLock> hold_;  // On a snapshot that is not this job's and may be needed.
   std::unique_ptr<JobAttempt> attempt_;
   bool deployed_ = false;
   bool end_of_data_reported_ = false;

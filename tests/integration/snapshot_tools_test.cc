@@ -150,6 +150,10 @@ TEST_F(SnapshotToolsTest, PruneLeavesTheSavepointThatARunningJobMayFallBackTo) {
   const Words prune = {"savepoint", "prune", CheckpointDirectory(), "--keep", "1", job};
   ExpectRefused(cluster_->Flink(prune), "may still need it");
   EXPECT_TRUE(fs::exists(needed + "/_metadata"));
+  // Nor without asking its JobManager.
+  ExpectRefused(cluster_->Flink(prune + Words{"-m", "localhost:1"}),
+                "wait for its first checkpoint");
+  EXPECT_TRUE(fs::exists(needed + "/_metadata"));
   Cancel(*restored);
   const CommandResult pruned = cluster_->Flink(prune);
   EXPECT_EQ(pruned.exit_code, 0) << pruned.err;

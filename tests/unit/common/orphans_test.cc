@@ -117,6 +117,17 @@ TEST_F(OrphansTest, AnUnfinishedSnapshotWithAForeignFileIsLeftAlone) {
   EXPECT_THAT(report.skipped, ElementsAre(HasSubstr("notes.txt")));
 }
 
+TEST_F(OrphansTest, WhatLiesInADisposedSavepointIsJudgedByItself) {
+  const std::string outer = In("savepoint-012345-0123456789ab");
+  WriteTestFile(outer + "/" + Uuid('1'));
+  Write(outer + "/savepoint-012345-aaaaaaaaaaaa", {Uuid('2')});
+  WriteTestFile(outer + "/savepoint-012345-bbbbbbbbbbbb/" + Uuid('3'));
+  const OrphanReport report = Find();
+  EXPECT_THAT(Paths(report),
+              ElementsAre(outer + "/" + Uuid('1'), outer + "/savepoint-012345-bbbbbbbbbbbb"));
+  EXPECT_THAT(report.skipped, IsEmpty());
+}
+
 TEST_F(OrphansTest, ALockedDirectoryIsNotJudged) {
   WriteTestFile(Shared('1'));
   WriteTestFile(OfJob("chk-1/" + Uuid('2')));

@@ -35,6 +35,7 @@ class SnapshotClaimTest : public ::testing::Test {
     directory_.emplace(*std::move(made));
   }
   const std::string& dir() const { return directory_->path(); }
+  std::string metadata() const { return directory_->File(kMetadataFileName); }
   /// The claim of another process of this machine that is alive, made by it.
   void ClaimFromAnotherProcess(pid_t* child) const {
     int ready[2];
@@ -42,7 +43,7 @@ class SnapshotClaimTest : public ::testing::Test {
     *child = fork();
     ASSERT_GE(*child, 0);
     if (*child == 0) {
-      const auto claimed = ClaimSnapshot(dir(), Job(1), "theirs");
+      const auto claimed = ClaimSnapshot(metadata(), Job(1), "theirs");
       const char answer = claimed.ok() ? '1' : '0';
       if (write(ready[1], &answer, 1) != 1) _exit(1);
       pause();
@@ -63,18 +64,18 @@ class SnapshotClaimTest : public ::testing::Test {
 
 TEST_F(SnapshotClaimTest, AClaimStandsUntilItsLockIsGivenUp) {
   EXPECT_FALSE(FindClaim(dir()).value().has_value());
-  auto lock = ClaimSnapshot(dir(), Job(1), "Word count");
+  auto lock = ClaimSnapshot(metadata(), Job(1), "Word count");
   ASSERT_TRUE(lock.ok()) << Message(lock.status());
   const auto claim = FindClaim(dir()).value();
   ASSERT_TRUE(claim.has_value());
   EXPECT_EQ(claim->job, Job(1));
   EXPECT_EQ(claim->job_name, "Word count");
   EXPECT_EQ(claim->process, getpid());
-  EXPECT_EQ(ClaimSnapshot(dir(), Job(2), "second").status().code(),
+  EXPECT_EQ(ClaimSnapshot(metadata(), Job(2), "second").status().code(),
             absl::StatusCode::kAlreadyExists);
   { const io::FileLock given_up = *std::move(lock); }
   EXPECT_FALSE(FindClaim(dir()).value().has_value());
-  const auto second = ClaimSnapshot(dir(), Job(2), "second");
+  const auto second = ClaimSnapshot(metadata(), Job(2), "second");
   ASSERT_TRUE(second.ok()) << Message(second.status());
   // Late, of the job that had it before.
   ASSERT_TRUE(RemoveClaim(dir(), Job(1)).ok());
@@ -86,7 +87,7 @@ TEST_F(SnapshotClaimTest, AClaimStandsUntilItsLockIsGivenUp) {
 TEST_F(SnapshotClaimTest, TheClaimOfALivingProcessStandsAndSaysWhoHoldsIt) {
   pid_t child = 0;
   ClaimFromAnotherProcess(&child);
-  const Status refused = ClaimSnapshot(dir(), Job(2), "ours").status();
+  const Status refused = ClaimSnapshot(metadata(), Job(2), "ours").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(Message(refused),
               AllOf(HasSubstr(dir()), HasSubstr("was claimed by the job " + Job(1).ToHex()),
@@ -103,7 +104,7 @@ TEST_F(SnapshotClaimTest, TheClaimOfAProcessThatDiedIsReplaced) {
   End(child);
   EXPECT_TRUE(io::Exists(directory_->File(kClaimFileName)));
   EXPECT_FALSE(FindClaim(dir()).value().has_value());
-  const auto lock = ClaimSnapshot(dir(), Job(2), "ours");
+  const auto lock = ClaimSnapshot(metadata(), Job(2), "ours");
   ASSERT_TRUE(lock.ok()) << Message(lock.status());
   EXPECT_EQ(FindClaim(dir()).value()->job, Job(2));
 }
@@ -111,13 +112,13 @@ TEST_F(SnapshotClaimTest, TheClaimOfAProcessThatDiedIsReplaced) {
 TEST_F(SnapshotClaimTest, OfManyThatReplaceAStaleClaimOneGetsIt) {
   constexpr uint8_t kClaimants = 6;
   for (int round = 0; round < 200; ++round) {
-    { const auto stale = ClaimSnapshot(dir(), Job(100), "gone").value(); }
+    { const auto stale = ClaimSnapshot(metadata(), Job(100), "gone").value(); }
     std::vector<std::optional<io::FileLock>> locks(kClaimants);
     std::vector<std::thread> threads;
     threads.emplace_back([this] { EXPECT_TRUE(RemoveClaim(dir(), Job(100)).ok()); });
     for (uint8_t i = 0; i < kClaimants; ++i) {
       threads.emplace_back([this, &locks, i] {
-        auto claimed = ClaimSnapshot(dir(), Job(i), "claimant");
+        auto claimed = ClaimSnapshot(metadata(), Job(i), "claimant");
         if (claimed.ok()) locks[i] = *std::move(claimed);
       });
     }
@@ -143,12 +144,12 @@ TEST_F(SnapshotClaimTest, ALockedFileThatIsNoClaimIsNamed) {
     const auto claim = FindClaim(dir());
     ASSERT_FALSE(claim.ok()) << text;
     EXPECT_THAT(Message(claim.status()), HasSubstr(path));
-    EXPECT_FALSE(ClaimSnapshot(dir(), Job(1), "a job").ok());
+    EXPECT_FALSE(ClaimSnapshot(metadata(), Job(1), "a job").ok());
   }
 }
 
 TEST_F(SnapshotClaimTest, ADirectoryThatCannotBeWrittenCannotBeClaimed) {
-  EXPECT_FALSE(ClaimSnapshot(directory_->File("absent"), Job(1), "a job").ok());
+  EXPECT_FALSE(ClaimSnapshot(directory_->File("absent/_metadata"), Job(1), "a job").ok());
 }
 
 }  // namespace

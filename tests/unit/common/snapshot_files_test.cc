@@ -89,16 +89,139 @@ TEST_F(SnapshotFilesTest, DisposeLeavesOtherFilesOfADirectoryThatIsTheUsers) {
 
 TEST_F(SnapshotFilesTest, DisposeLeavesASnapshotThatLiesInADirectoryOfAnother) {
   const std::string outer = In("savepoint-012345-0123456789ab");
-  const std::string inner = outer + "/deeper/savepoint-012345-cccccccccccc";
+  const std::string inner = outer + "/savepoint-012345-cccccccccccc";
   Write(outer, {"a"});
-  WriteTestFile(outer + "/late/leftover");
   Write(inner, {"a"});
   ASSERT_TRUE(DisposeSnapshot(outer).ok());
   EXPECT_FALSE(io::Exists(outer + "/_metadata"));
   EXPECT_FALSE(io::Exists(outer + "/a"));
-  EXPECT_FALSE(io::Exists(outer + "/late"));
   EXPECT_TRUE(LoadSnapshot(inner).ok());
   EXPECT_TRUE(io::Exists(inner + "/a"));
+  ASSERT_TRUE(DisposeSnapshot(inner).ok());
+  EXPECT_FALSE(io::Exists(outer)) << "emptied before";
+}
+
+TEST_F(SnapshotFilesTest, DisposeLeavesTheUsersFilesInADirectoryThatAClusterNamed) {
+  const std::string savepoint = In("savepoint-012345-0123456789ab");
+  const std::string uuid = "/f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+  for (const std::string& path : {savepoint, Checkpoint(kJob, 3)}) {
+    Write(path, {"a"});
+    WriteTestFile(path + "/notes.txt");
+    WriteTestFile(path + "/sub/b");
+    for (const char* name : {"/.x.1-2.tmp", "/_flink_cpp_lock"}) WriteTestFile(path + name);
+    WriteTestFile(path + uuid);
+    ASSERT_TRUE(DisposeSnapshot(path).ok());
+    EXPECT_THAT(io::ListDirectory(path).value(), ElementsAre(io::DirectoryEntry{"notes.txt", false},
+                                                             io::DirectoryEntry{"sub", true}));
+    EXPECT_TRUE(io::Exists(path + "/sub/b"));
+  }
+}
+
+TEST_F(SnapshotFilesTest, NothingOfASnapshotThatIsNotCompleteStays) {
+  const std::string directory = Checkpoint(kJob, 3);
+  for (const char* name : {"/f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "/_flink_cpp.json",
+                           "/.f81d4fae-7dec-11d0-a765-00a0c91e6bf6.12-3.tmp", "/_flink_cpp_lock",
+                           "/._metadata.12-4.tmp"}) {
+    WriteTestFile(directory + name);
+  }
+  ASSERT_TRUE(RemoveSnapshotDirectory(directory).ok());
+  EXPECT_FALSE(io::Exists(directory));
+}
+
+TEST_F(SnapshotFilesTest, DisposeFollowsALinkAndLeavesIt) {
+  int i = 0;
+  for (const char* pointer : {"link", "link/", "link/_metadata"}) {
+    // As a job that knows its directory by a link names its files.
+    const std::string directory = Checkpoint(kJob, ++i);
+    Write(directory, {"a"}, {Shared(kJob, "1.sst")});
+    ASSERT_EQ(symlink(directory.c_str(), In("link").c_str()), 0);
+    ASSERT_TRUE(DisposeSnapshot(In(pointer)).ok()) << pointer;
+    EXPECT_FALSE(io::Exists(directory)) << pointer;
+    EXPECT_FALSE(io::Exists(Shared(kJob, "1.sst"))) << pointer;
+    EXPECT_TRUE(io::IsSymbolicLink(In("link"))) << pointer;
+    ASSERT_TRUE(io::RemoveFile(In("link")).ok());
+  }
+  const std::string savepoint = In("savepoint-012345-0123456789ab");
+  Write(savepoint, {"a"});
+  ASSERT_EQ(symlink(savepoint.c_str(), In("link").c_str()), 0);
+  ASSERT_TRUE(DeleteClaimedSnapshot(In("link/_metadata")).ok());
+  EXPECT_FALSE(io::Exists(savepoint));
+}
+
+TEST_F(SnapshotFilesTest, DisposeOfACheckpointWhoseFilesAreNamedThroughALinkRemovesThem) {
+  ASSERT_TRUE(io::CreateDirectories(In("disk")).ok());
+  ASSERT_EQ(symlink(In("disk").c_str(), In("link").c_str()), 0);
+  const std::string job = std::string("/") + kJob;
+  Write(In("link") + job + "/chk-1", {"a"}, {In("link") + job + "/shared/1.sst"});
+  ASSERT_TRUE(DisposeSnapshot(In("disk") + job + "/chk-1").ok());
+  EXPECT_FALSE(io::Exists(In("disk") + job));
+}
+
+TEST_F(SnapshotFilesTest, TheDirectoryOfAJobGoesWithItsLastCheckpoint) {
+  Write(Checkpoint(kJob, 1), {}, {Shared(kJob, "1.sst")});
+  Write(Checkpoint(kJob, 2), {}, {Shared(kJob, "1.sst")});
+  ASSERT_TRUE(io::CreateDirectories(In(std::string(kJob) + "/taskowned")).ok());
+  WriteTestFile(In(std::string(kJob) + "/" + kLockFileName));
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
+  EXPECT_TRUE(io::Exists(Shared(kJob, "1.sst")));
+  ASSERT_TRUE(DisposeSnapshot(Checkpoint(kJob, 2)).ok());
+  EXPECT_FALSE(io::Exists(In(kJob)));
+
+  ASSERT_TRUE(io::CreateDirectories(In(std::string(kJob) + "/shared")).ok());
+  const auto lock = io::FileLock::Share(In(std::string(kJob) + "/" + kLockFileName));
+  RemoveEmptyJobDirectory(In(kJob));
+  EXPECT_TRUE(io::Exists(In(std::string(kJob) + "/shared"))) << "a job lives there";
+}
+
+TEST_F(SnapshotFilesTest, ASnapshotThatIsHeldIsNeitherDeletedNorClaimed) {
+  const std::string path = In("savepoint-012345-0123456789ab");
+  Write(path, {"a"});
+  const LoadedSnapshot loaded = LoadSnapshot(path).value();
+  const JobId job = JobId::FromHex(kOtherJob).value();
+  std::optional<io::FileLock> first = HoldSnapshot(loaded).value();
+  std::optional<io::FileLock> second = HoldSnapshot(loaded).value();
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  first.reset();
+  EXPECT_EQ(
+      Message(DisposeSnapshot(path)),
+      "The snapshot " + path +
+          "/_metadata cannot be deleted now, because a job that was "
+          "restored from it may have to go back to it: cancel that job, or wait for its first "
+          "checkpoint (in claim mode LEGACY for its end).");
+  EXPECT_THAT(Message(ClaimSnapshot(path + "/_metadata", job, "claims").status()),
+              HasSubstr("cannot be claimed now"));
+  EXPECT_TRUE(io::Exists(path + "/a"));
+  second.reset();
+  {
+    const auto claim = ClaimSnapshot(path + "/_metadata", job, "claims");
+    ASSERT_TRUE(claim.ok()) << Message(claim.status());
+    EXPECT_THAT(Message(HoldSnapshot(loaded).status()), HasSubstr("was claimed by the job"));
+  }
+  EXPECT_TRUE(DisposeSnapshot(path).ok());
+  EXPECT_TRUE(absl::IsNotFound(HoldSnapshot(loaded).status()));
+}
+
+/// So that none is deleted between the look at it and the lock.
+TEST_F(SnapshotFilesTest, WhoeverHoldsASnapshotWaitsForADisposal) {
+  const std::string path = In("savepoint-012345-0123456789ab");
+  Write(path, {"a"});
+  const LoadedSnapshot loaded = LoadSnapshot(path).value();
+  auto turn = std::make_optional(io::FileLock::OfDirectory(path).value());
+  auto held = std::async(std::launch::async, [&] { return HoldSnapshot(loaded).status(); });
+  EXPECT_EQ(held.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  ASSERT_TRUE(io::RemoveFile(path + "/_metadata").ok());
+  turn.reset();
+  EXPECT_EQ(Message(held.get()), "the snapshot " + path + "/_metadata was deleted a moment ago");
+}
+
+TEST_F(SnapshotFilesTest, ASnapshotInADirectoryThatCannotBeWrittenIsHeld) {
+  const std::string path = In("savepoint-012345-0123456789ab");
+  Write(path, {"a"});
+  namespace fs = std::filesystem;
+  fs::permissions(path + "/_metadata", fs::perms::owner_read);
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_exec);
+  EXPECT_TRUE(HoldSnapshot(LoadSnapshot(path).value()).value().has_value());
+  fs::permissions(path, fs::perms::owner_all);
 }
 
 TEST_F(SnapshotFilesTest, AClaimedSnapshotLeavesOtherFilesOfADirectoryThatIsTheUsers) {
@@ -249,7 +372,8 @@ TEST_F(SnapshotFilesTest, ADisposalAndAClaimWaitForEachOther) {
   Write(path, {"a"});
   const JobId job = JobId::FromHex(kOtherJob).value();
   auto turn = std::make_optional(io::FileLock::OfDirectory(path).value());
-  auto claimed = std::async(std::launch::async, [&] { return ClaimSnapshot(path, job, "claims"); });
+  auto claimed = std::async(std::launch::async,
+                            [&] { return ClaimSnapshot(path + "/_metadata", job, "claims"); });
   EXPECT_EQ(claimed.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
   EXPECT_FALSE(FindClaim(path).value().has_value());
   turn.reset();

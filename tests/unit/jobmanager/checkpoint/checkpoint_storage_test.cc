@@ -178,7 +178,7 @@ TEST_F(CheckpointStorageTest, ADirectoryWithoutSubdirectoriesTakesOneJobAtATime)
   const auto owner = snapshot::LivingOwner(first.CreateLocation(3, "").value());
   ASSERT_TRUE(owner.has_value()) << "its checkpoints have one without a name";
   EXPECT_EQ(owner->job, std::nullopt);
-  first.ReleaseLock();
+  first.ReleaseLock(first.directory());
   EXPECT_TRUE(second.Prepare().ok());
 }
 
@@ -203,7 +203,7 @@ TEST_F(CheckpointStorageTest, TheLockOfTheJobsDirectoryEndsWithTheJob) {
   const std::string beside = storage.directory() + "/savepoint-012345-0123456789ab";
   ASSERT_TRUE(io::CreateDirectories(beside).ok());
   EXPECT_FALSE(snapshot::LivingOwner(beside).has_value()) << "it is the user's";
-  storage.ReleaseLock();
+  storage.ReleaseLock(storage.directory());
   EXPECT_FALSE(snapshot::LivingOwner(checkpoint).has_value());
 }
 
@@ -235,6 +235,8 @@ TEST_F(CheckpointStorageTest, WhatACopiedCheckpointNamesOfTheOriginalIsNotItsOwn
   // The same directory by another name.
   std::filesystem::create_directory_symlink(In("ckpt"), In("link"));
   EXPECT_THAT(others(In("link/job/chk-5")), IsEmpty());
+  std::filesystem::create_directory_symlink(original.directory, In("latest"));
+  EXPECT_THAT(others(In("latest")), IsEmpty());
   // A neighbour needs one of them.
   snapshot::TestSnapshot next;
   next.directory = In("ckpt/job/chk-6");

@@ -370,9 +370,34 @@ TEST_F(JobMasterTest, ASnapshotClaimedByTheNameOfItsFileIsReadAgainFromItAndLeav
   UntilStatus(JobStatus::kRunning);
   EXPECT_EQ(cluster_.deployed.at("tm1").restored_checkpoint_id(), 1);
   Checkpoint();
-  Until([&] { return !io::Exists(work + "/state-0"); });
+  Until([&] { return !io::Exists(work + "/" + StateFileName(0)); });
   EXPECT_FALSE(io::Exists(work + "/older"));
   EXPECT_TRUE(io::Exists(work + "/thesis.txt"));
+}
+
+/// Whoever wants to delete it, also without asking this JobManager.
+TEST_F(JobMasterTest, ASnapshotThatTheJobMayGoBackToCannotBeDeleted) {
+  using pb::graph::v1::SavepointRestoreSettings;
+  for (const auto mode : {SavepointRestoreSettings::CLAIM_MODE_NO_CLAIM,
+                          SavepointRestoreSettings::CLAIM_MODE_LEGACY}) {
+    store_ = InMemoryJobStore();
+    ASSERT_TRUE(Start(2).ok());
+    UntilStatus(JobStatus::kRunning);
+    const std::string path = Savepoint(SnapshotKind::kCancelSavepoint);
+    UntilEnded();
+    store_ = InMemoryJobStore();
+    claim_ = mode;
+    ASSERT_TRUE(Start(2, path).ok());
+    UntilStatus(JobStatus::kRunning);
+    EXPECT_THAT(Message(snapshot::DisposeSnapshot(path)), HasSubstr("wait for its first"));
+    Checkpoint();
+    if (mode == SavepointRestoreSettings::CLAIM_MODE_LEGACY) {
+      EXPECT_FALSE(snapshot::DisposeSnapshot(path).ok());
+      ASSERT_TRUE(master_->Cancel().ok());
+      UntilEnded();
+    }
+    EXPECT_TRUE(snapshot::DisposeSnapshot(path).ok());
+  }
 }
 
 TEST_F(JobMasterTest, AStartingJobUsesTheSnapshotThatItIsToStartFrom) {
@@ -400,7 +425,8 @@ TEST_F(JobMasterTest, APeriodicSavepointThatAJobOfAnotherJobManagerHasClaimedSta
   const auto taken = [&] { return master_->checkpoint_statistics().counts().completed; };
   Until([&] { return taken() == 1; });
   const std::string first = snapshot::FindSnapshots(savepoints, 1, nullptr).front();
-  const auto claim = snapshot::ClaimSnapshot(first, JobId(), "of another JobManager");
+  const auto claim =
+      snapshot::ClaimSnapshot(first + "/_metadata", JobId(), "of another JobManager");
   ASSERT_TRUE(claim.ok()) << Message(claim.status());
   // The second goes when the third is there, behind the first.
   std::string second;
@@ -496,7 +522,7 @@ TEST_F(JobMasterTest, WhatTasksWriteBehindADiscardedCheckpointGoesWithTheExecuto
   Until([&] { return !io::Exists(directory); });
   // As when the deletion met a file that was created behind its back.
   ASSERT_TRUE(io::CreateDirectories(directory).ok());
-  ASSERT_TRUE(io::WriteFileDurably(io::JoinPath(directory, "late"), "state").ok());
+  ASSERT_TRUE(io::WriteFileDurably(io::JoinPath(directory, StateFileName(9)), "state").ok());
   cluster_.exit_on_stop = true;
   cluster_.Exit("tm1", 9, "");
   cluster_.Exit("tm2", 9, "");

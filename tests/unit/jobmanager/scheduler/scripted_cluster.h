@@ -22,6 +22,11 @@
 
 namespace flink::jobmanager {
 
+/// As tasks name files, but known beforehand.
+inline std::string StateFileName(int subtask) {
+  return fmt::format("00000000-0000-4000-8000-{:012d}", subtask);
+}
+
 class ScriptedCluster : public TaskManagerDirectory {
  public:
   using Deliver = std::function<void(const std::string&, pb::cluster::v1::TaskManagerMessage)>;
@@ -172,7 +177,7 @@ class ScriptedCluster : public TaskManagerDirectory {
         *ack->mutable_subtask() = subtask;
         auto* op = ack->add_operators();
         op->set_operator_id(subtask.vertex_id());  // The head of the chain.
-        const std::string name = "state-" + std::to_string(subtask.subtask());
+        const std::string name = StateFileName(subtask.subtask());
         const std::string file = io::JoinPath(trigger.target().exclusive_directory(), name);
         const std::string bytes = EmptyKeyedState();
         IgnoreError(io::WriteFileDurably(file, bytes), "the test looks");

@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "common/snapshot/metadata.h"
 #include "tests/unit/jobmanager/scheduler/job_master_harness.h"
 
@@ -40,6 +43,14 @@ class StopScenariosTest : public JobMasterTest {
     message.mutable_decline()->set_reason("CHECKPOINT_DECLINED");
     message.mutable_decline()->set_message("disk full");
     cluster_.FromExecutor(task_manager, std::move(message));
+  }
+  /// Whether this process has a file open below `directory`.
+  static bool HasOpen(const std::string& directory) {
+    const std::filesystem::directory_iterator descriptors("/proc/self/fd");
+    return std::any_of(begin(descriptors), end(descriptors), [&](const auto& descriptor) {
+      std::error_code gone;
+      return std::filesystem::read_symlink(descriptor.path(), gone).string().starts_with(directory);
+    });
   }
   bool NoSavepointIsLeft() const {
     const auto entries = io::ListDirectory(directory_.File("savepoints"));
@@ -84,6 +95,8 @@ TEST_F(StopScenariosTest, ATaskThatFailsBesideAFailedSavepointCausesNoSecondRest
   EXPECT_EQ(master_->status(), JobStatus::kRunning);
   EXPECT_EQ(master_->Details().restarts, 1);
   Until([&] { return NoSavepointIsLeft(); });
+  // Else the file system that it was on could not be unmounted.
+  Until([&] { return !HasOpen(directory_.File("savepoints")); });
   EXPECT_TRUE(snapshot::LoadSnapshot(Savepoint(SnapshotKind::kStopSuspend)).ok())
       << "and it can be stopped after all";
 }
