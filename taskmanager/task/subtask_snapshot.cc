@@ -65,6 +65,7 @@ void SubtaskSnapshot::WriteListStates(size_t part, std::vector<OperatorListState
     snapshot::InlineHandle handle;
     handle.name = name;
     handle.bytes = std::move(stream->bytes);
+    written_bytes_ += size;
     p.state.managed_operator_state = stream->MakeHandle(std::move(handle));
     return;
   }
@@ -144,7 +145,11 @@ void SubtaskSnapshot::AddInFlightData(std::vector<RecordedChannel> recorded,
                                                 environment_.inline_threshold_bytes);
   for (const snapshot::ChannelStateHandle& handle : stored.handles) in_flight_bytes_ += handle.size;
   head.state.input_channel_state = std::move(stored.handles);
-  if (!stored.file_bytes.empty()) WriteExclusiveFile(0, name, std::move(stored.file_bytes));
+  if (stored.file_bytes.empty()) {
+    written_bytes_ += in_flight_bytes_;
+  } else {
+    WriteExclusiveFile(0, name, std::move(stored.file_bytes));
+  }
   PartDone(OkStatus());
 }
 
@@ -174,7 +179,6 @@ void SubtaskSnapshot::Finish() {
   pb::CheckpointAck ack;
   ack.set_checkpoint_id(checkpoint_id_);
   int64_t state_bytes = 0;
-  int64_t inline_bytes = 0;
   Status too_large;
   for (Part& p : parts_) {
     pb::OperatorSubtaskState& message = *ack.add_operators();
@@ -184,9 +188,8 @@ void SubtaskSnapshot::Finish() {
     message.set_state(snapshot::EncodeSubtaskState(p.state));
     state_bytes += snapshot::StateSize(p.state);
     snapshot::ForEachStream(std::as_const(p.state), [&](const snapshot::StreamStateHandle& handle) {
-      if (std::holds_alternative<snapshot::InlineHandle>(handle)) {
-        inline_bytes += StreamSize(handle);
-      } else if (environment_.state_in_metadata && too_large.ok()) {
+      if (!std::holds_alternative<snapshot::InlineHandle>(handle) &&
+          environment_.state_in_metadata && too_large.ok()) {
         too_large = ResourceExhausted(
             "Size of the state is larger than the maximum permitted memory-backed state. Size={}, "
             "maxSize={}. Consider using a different checkpoint storage: set {} to filesystem",
@@ -200,7 +203,7 @@ void SubtaskSnapshot::Finish() {
     return done(too_large);
   }
   ack.set_state_bytes(state_bytes);
-  ack.set_checkpointed_bytes(written_bytes_ + inline_bytes);
+  ack.set_checkpointed_bytes(written_bytes_);
   ack.set_persisted_bytes(in_flight_bytes_);
   done(std::move(ack));
 }

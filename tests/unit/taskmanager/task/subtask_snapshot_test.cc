@@ -6,6 +6,7 @@
 
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
+#include "taskmanager/state/snapshot_writer.h"
 
 namespace flink::taskmanager {
 namespace {
@@ -65,6 +66,42 @@ class SubtaskSnapshotTest : public testing::Test {
 TEST_F(SubtaskSnapshotTest, WhatAnAbandonedSnapshotWroteIsDeleted) {
   EXPECT_TRUE(SharedFileStays(/*abandon=*/false));
   EXPECT_FALSE(SharedFileStays(/*abandon=*/true));
+}
+
+// flink-surface §4.7 no. 85: equal when everything was written, wherever to.
+TEST_F(SubtaskSnapshotTest, StateInTheMetadataIsCountedOnce) {
+  const io::TempDirectory directory = io::TempDirectory::Create("snapshot").value();
+  for (const uint64_t threshold : {uint64_t{0}, uint64_t{20} << 10}) {
+    KeyedSnapshotRequest request;
+    request.exclusive_directory = directory.path();
+    SnapshotWriter writer(request, threshold);
+    KeyedSnapshotResult result;
+    snapshot::KeyGroupsHandle handle;
+    handle.offsets = {0};
+    handle.stream = writer.AddBytes(std::string(100, 'k')).value();
+    ASSERT_TRUE(writer.Finish(&result).ok());
+    result.handle = handle;
+    TaskEnvironment environment;
+    environment.inline_threshold_bytes = threshold;
+    pb::SnapshotTarget target;
+    target.set_exclusive_directory(directory.path());
+    HeldBackend backend;
+    std::optional<pb::CheckpointAck> answer;
+    auto inbox = std::make_shared<TaskInbox>();
+    auto snapshot = std::make_shared<SubtaskSnapshot>(
+        environment, inbox, 1, target,
+        [&](const StatusOr<pb::CheckpointAck>& ack) { answer = ack.value(); });
+    OperatorListState list;
+    list.name = "list";
+    list.elements = {"ab", "c"};
+    snapshot->AddOperator(OperatorId(), {list});
+    snapshot->AddKeyedState(backend);
+    snapshot->Seal();
+    backend.done(result);
+    while (!answer.has_value()) ASSERT_TRUE(inbox->mailbox().RunOne());
+    EXPECT_GT(answer->state_bytes(), 100);
+    EXPECT_EQ(answer->checkpointed_bytes(), answer->state_bytes()) << threshold;
+  }
 }
 
 // flink-surface §4.2 no. 34.
