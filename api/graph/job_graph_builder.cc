@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/graph/state_info.h"
+#include "common/config/options.h"
 #include "common/graph/operator_id.h"
 
 namespace flink::graph {
@@ -133,6 +134,11 @@ class Builder {
       return InvalidArgument("the job \"{}\" has no operators: its program adds no source",
                              g_.job_name);
     }
+    if (options_.max_parallelism.value_or(1) > kMaxMaxParallelism) {
+      return InvalidArgument("{} is {}; it must be within 1..{}, or -1 to derive it",
+                             options::kMaxParallelism.key, *options_.max_parallelism,
+                             kMaxMaxParallelism);
+    }
     ASSIGN_OR_RETURN(ids_, AssignIds(g_, edges_, options_));
     job_.name = g_.job_name;
     job_.configuration = g_.configuration;
@@ -156,6 +162,10 @@ class Builder {
     if (!max.has_value()) max = options_.max_parallelism;
     vertex.max_parallelism_configured = max.has_value();
     vertex.max_parallelism = max.has_value() ? *max : DefaultMaxParallelism(vertex.parallelism);
+    if (vertex.parallelism > kMaxMaxParallelism) {
+      return InvalidArgument("vertex {}: its parallelism is {}; it must be within 1..{}",
+                             vertex.name, vertex.parallelism, kMaxMaxParallelism);
+    }
     if (vertex.parallelism > vertex.max_parallelism) {
       return InvalidArgument(
           "vertex {}: its parallelism {} is higher than its maximum parallelism {}; lower the "

@@ -36,12 +36,11 @@ const DeprecatedKeys* OlderNames(std::string_view key) {
   return nullptr;
 }
 
-void WarnOnce(std::string_view older, std::string_view key) {
+void WarnOnce(const std::string& text) {
   static std::mutex mutex;
   static std::set<std::string>* warned = new std::set<std::string>;
   std::lock_guard lock(mutex);
-  if (!warned->emplace(older).second) return;
-  LOG_WARN("the configuration key \"{}\" is deprecated; use \"{}\"", older, key);
+  if (warned->insert(text).second) LOG_WARN("{}", text);
 }
 
 Status WithKey(std::string_view key, const Status& status) {
@@ -266,17 +265,21 @@ void Configuration::Displace(std::string_view key) {
 bool Configuration::Contains(std::string_view key) const { return Find(key).has_value(); }
 
 std::optional<std::string> Configuration::Find(std::string_view key) const {
-  const auto direct = values_.find(std::string(key));
-  if (direct != values_.end()) return direct->second;
+  auto used = values_.find(std::string(key));
   const DeprecatedKeys* names = OlderNames(key);
-  if (names == nullptr) return std::nullopt;
+  if (names == nullptr) return used == values_.end() ? std::nullopt : std::optional(used->second);
   for (const std::string_view older : names->older) {
     const auto found = values_.find(std::string(older));
     if (found == values_.end()) continue;
-    WarnOnce(older, key);
-    return found->second;
+    if (used != values_.end()) {
+      WarnOnce(fmt::format("the configuration key \"{}\" is ignored, because \"{}\" is set, too",
+                           older, used->first));
+    } else {
+      WarnOnce(fmt::format("the configuration key \"{}\" is deprecated; use \"{}\"", older, key));
+      used = found;
+    }
   }
-  return std::nullopt;
+  return used == values_.end() ? std::nullopt : std::optional(used->second);
 }
 
 std::string Configuration::GetString(std::string_view key, std::string_view fallback) const {

@@ -1,19 +1,35 @@
 #include "jobmanager/scheduler/job_options.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/base/logging.h"
 #include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
+#include "flink/key_group.h"
 
 namespace flink::jobmanager {
 namespace {
 
 constexpr int64_t kMinCheckpointInterval = 10;
+constexpr int64_t kMinCheckpointTimeout = 10;
 
 StatusOr<int64_t> Milliseconds(const Configuration& configuration, const ConfigOption& option) {
   ASSIGN_OR_RETURN(const std::chrono::milliseconds value, configuration.GetDuration(option));
   return value.count();
+}
+
+StatusOr<int> IntAtLeast(int64_t least, const Configuration& configuration,
+                         const ConfigOption& option) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max();
+  ASSIGN_OR_RETURN(const int64_t value, configuration.GetInt(option));
+  if (value < least) {
+    return InvalidArgument("{} is {}; it must be at least {}", option.key, value, least);
+  }
+  if (value > kMost) {
+    return InvalidArgument("{} is {}; it must be at most {}", option.key, value, kMost);
+  }
+  return static_cast<int>(value);
 }
 
 StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& configuration) {
@@ -30,6 +46,8 @@ StatusOr<CheckpointRetention> RetentionFromConfiguration(const Configuration& co
 
 Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& options) {
   CheckpointCoordinatorOptions& c = options.checkpointing;
+  ASSIGN_OR_RETURN(c.num_retained_periodic_savepoints,
+                   IntAtLeast(1, configuration, options::kRetainedPeriodicSavepoints));
   if (!configuration.Contains(options::kPeriodicSavepointInterval)) return OkStatus();
   ASSIGN_OR_RETURN(const int64_t interval,
                    Milliseconds(configuration, options::kPeriodicSavepointInterval));
@@ -50,13 +68,6 @@ Status ReadPeriodicSavepoints(const Configuration& configuration, JobOptions& op
                            options::kPeriodicSavepointDirectory.key,
                            options::kSavepointDirectory.key);
   }
-  ASSIGN_OR_RETURN(const int64_t retained,
-                   configuration.GetInt(options::kRetainedPeriodicSavepoints));
-  if (retained < 1) {
-    return InvalidArgument("{} is {}; it must be at least 1",
-                           options::kRetainedPeriodicSavepoints.key, retained);
-  }
-  c.num_retained_periodic_savepoints = static_cast<int>(retained);
   const std::string format = UpperCase(configuration.GetString(options::kPeriodicSavepointFormat));
   if (format != "CANONICAL" && format != "NATIVE") {
     return InvalidArgument("{} is \"{}\"; it must be CANONICAL or NATIVE",
@@ -102,20 +113,16 @@ Status ReadCheckpointing(const Configuration& configuration, JobOptions& options
     if (interval > 0) c.interval_ms = interval;
   }
   ASSIGN_OR_RETURN(c.timeout_ms, Milliseconds(configuration, options::kCheckpointingTimeout));
-  ASSIGN_OR_RETURN(c.min_pause_ms, Milliseconds(configuration, options::kCheckpointingMinPause));
-  ASSIGN_OR_RETURN(const int64_t max_concurrent,
-                   configuration.GetInt(options::kMaxConcurrentCheckpoints));
-  ASSIGN_OR_RETURN(const int64_t tolerable,
-                   configuration.GetInt(options::kTolerableFailedCheckpoints));
-  ASSIGN_OR_RETURN(const int64_t retained, configuration.GetInt(options::kRetainedCheckpoints));
-  if (max_concurrent < 1 || retained < 1) {
-    return InvalidArgument("{} is {} and {} is {}; both must be at least 1",
-                           options::kMaxConcurrentCheckpoints.key, max_concurrent,
-                           options::kRetainedCheckpoints.key, retained);
+  if (c.timeout_ms < kMinCheckpointTimeout) {
+    return InvalidArgument("{} is {} ms: Checkpoint timeout must be larger than or equal to {} ms",
+                           options::kCheckpointingTimeout.key, c.timeout_ms, kMinCheckpointTimeout);
   }
-  c.max_concurrent = static_cast<int>(max_concurrent);
-  c.tolerable_failures = static_cast<int>(tolerable);
-  c.num_retained = static_cast<int>(retained);
+  ASSIGN_OR_RETURN(c.min_pause_ms, Milliseconds(configuration, options::kCheckpointingMinPause));
+  ASSIGN_OR_RETURN(c.max_concurrent,
+                   IntAtLeast(1, configuration, options::kMaxConcurrentCheckpoints));
+  ASSIGN_OR_RETURN(c.tolerable_failures,
+                   IntAtLeast(0, configuration, options::kTolerableFailedCheckpoints));
+  ASSIGN_OR_RETURN(c.num_retained, IntAtLeast(1, configuration, options::kRetainedCheckpoints));
   ASSIGN_OR_RETURN(c.retention, RetentionFromConfiguration(configuration));
   ASSIGN_OR_RETURN(c.incremental, configuration.GetBool(options::kIncrementalCheckpoints));
   ASSIGN_OR_RETURN(const int64_t history, configuration.GetInt("web.checkpoints.history", 10));
@@ -150,6 +157,11 @@ StatusOr<JobOptions> JobOptions::FromConfiguration(const Configuration& configur
                    Milliseconds(configuration, options::kSlotRequestTimeout));
   ASSIGN_OR_RETURN(const int64_t parallelism, configuration.GetInt(options::kDefaultParallelism));
   options.default_parallelism = static_cast<int>(parallelism);
+  ASSIGN_OR_RETURN(const int64_t max_parallelism, configuration.GetInt(options::kMaxParallelism));
+  if (max_parallelism != -1 && (max_parallelism < 1 || max_parallelism > kMaxMaxParallelism)) {
+    return InvalidArgument("{} is {}; it must be within 1..{}, or -1 to derive it",
+                           options::kMaxParallelism.key, max_parallelism, kMaxMaxParallelism);
+  }
   ASSIGN_OR_RETURN(options.object_reuse, configuration.GetBool(options::kObjectReuse));
   ASSIGN_OR_RETURN(const int64_t exceptions, configuration.GetInt(options::kExceptionHistorySize));
   options.exception_history_size = static_cast<size_t>(exceptions < 1 ? 1 : exceptions);

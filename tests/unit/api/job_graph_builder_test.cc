@@ -140,6 +140,12 @@ TEST(JobGraphBuilderTest, TheMaximumParallelismIsDerivedUnlessItIsSet) {
   EXPECT_EQ(graph.vertices[1].max_parallelism, 7);
   EXPECT_NE(ErrorOf(env, {.default_parallelism = 8}).find("higher than its maximum parallelism 7"),
             std::string::npos);
+  EXPECT_NE(ErrorOf(env, {.default_parallelism = 40'000})
+                .find("its parallelism is 40000; it must be within 1..32768"),
+            std::string::npos)
+      << "no maximum would help";
+  EXPECT_EQ(ErrorOf(env, {.default_parallelism = 1, .max_parallelism = 40'000}),
+            "pipeline.max-parallelism is 40000; it must be within 1..32768, or -1 to derive it");
 }
 
 TEST(JobGraphBuilderTest, MistakesAreRefused) {  // flink-surface §4.6 no. 91

@@ -1,12 +1,17 @@
 #include "common/config/configuration.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include <chrono>
+#include <map>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/logging.h"
 #include "common/config/options.h"
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
@@ -142,6 +147,26 @@ TEST(Configuration, AnOverrideByAnOlderNameDisplacesTheFilesValue) {
                       {"execution.checkpointing.dir=/newer", "state.checkpoints.dir=/older"})
                   .ok());
   EXPECT_EQ(configuration.GetString(options::kCheckpointDirectory), "/newer");
+}
+
+TEST(Configuration, AnOlderNameBesideANewerOneIsSaidToBeIgnoredOnce) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  // Of no other test here: what was said once is not said again.
+  const Configuration configuration(std::map<std::string, std::string>{
+      {"high-availability.type", "none"}, {"recovery.mode", "zookeeper"}});
+  EXPECT_EQ(configuration.GetString("high-availability.type", ""), "none");
+  EXPECT_EQ(configuration.GetString("high-availability.type", ""), "none");
+  spdlog::set_default_logger(before);
+  const std::string warning =
+      "the configuration key \"recovery.mode\" is ignored, because \"high-availability.type\" is "
+      "set, "
+      "too";
+  const size_t at = log.str().find(warning);
+  EXPECT_NE(at, std::string::npos) << log.str();
+  EXPECT_EQ(log.str().find(warning, at + 1), std::string::npos) << log.str();
 }
 
 TEST(Configuration, WrongValuesAreNamedWithTheirKey) {

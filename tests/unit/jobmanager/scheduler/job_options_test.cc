@@ -50,7 +50,35 @@ TEST(JobOptionsTest, OneCheckpointIsRetainedWhileTheJobRunsUnlessConfiguredByAny
     ASSERT_TRUE(options.ok()) << Message(options.status());
     EXPECT_EQ(options->checkpointing.num_retained, 3) << key;
   }
-  EXPECT_FALSE(OptionsOf("execution.checkpointing.num-retained=0").ok());
+}
+
+TEST(JobOptionsTest, ANumberOutOfItsBoundsIsRefusedWithThem) {
+  const std::string c = "execution.checkpointing.";
+  const std::map<std::string, std::string> refusals = {
+      {c + "timeout=1 ms",
+       c + "timeout is 1 ms: Checkpoint timeout must be larger than or equal to 10 ms"},
+      {c + "tolerable-failed-checkpoints=-2",
+       c + "tolerable-failed-checkpoints is -2; it must be at least 0"},
+      {c + "num-retained=0", c + "num-retained is 0; it must be at least 1"},
+      {c + "max-concurrent-checkpoints=0",
+       c + "max-concurrent-checkpoints is 0; it must be at least 1"},
+      {c + "max-concurrent-checkpoints=4294967297",
+       c + "max-concurrent-checkpoints is 4294967297; it must be at most 2147483647"},
+      {c + "periodic-savepoints.num-retained=-3",
+       c + "periodic-savepoints.num-retained is -3; it must be at least 1"},
+      {"pipeline.max-parallelism=0",
+       "pipeline.max-parallelism is 0; it must be within 1..32768, or -1 to derive it"},
+      {"pipeline.max-parallelism=32769",
+       "pipeline.max-parallelism is 32769; it must be within 1..32768, or -1 to derive it"},
+  };
+  for (const auto& [setting, message] : refusals) {
+    EXPECT_EQ(Message(OptionsOf(setting).status()), message);
+  }
+  for (const char* setting : {"execution.checkpointing.timeout=10 ms",
+                              "execution.checkpointing.tolerable-failed-checkpoints=0",
+                              "pipeline.max-parallelism=32768", "pipeline.max-parallelism=-1"}) {
+    EXPECT_TRUE(OptionsOf(setting).ok()) << setting;
+  }
 }
 
 StatusOr<JobOptions> Read(std::map<std::string, std::string> values) {
