@@ -85,20 +85,22 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return OkStatus();
 }
 
-Status WriteDurably(const std::string& path, int flags, std::string_view bytes) {
+/// `target`: what errors name.
+Status WriteDurably(const std::string& path, int flags, std::string_view bytes,
+                    const std::string& target) {
   Descriptor file(Open(path, flags));
-  if (!file.ok()) return SystemError(errno, "create", path);
+  if (!file.ok()) return SystemError(errno, "create", target);
   struct stat info;
   const bool regular = ::fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode);
   Status status;
   if (FailpointsOn()) {
-    status = WriteAll(file.get(), bytes.substr(0, bytes.size() / 2), path);
+    status = WriteAll(file.get(), bytes.substr(0, bytes.size() / 2), target);
     bytes.remove_prefix(bytes.size() / 2);
     if (status.ok()) status = Failpoint("io.half-written", path);
   }
-  if (status.ok()) status = WriteAll(file.get(), bytes, path);
-  if (status.ok() && ::fsync(file.get()) != 0) status = SystemError(errno, "fsync", path);
-  if (status.ok()) status = file.Close(path);
+  if (status.ok()) status = WriteAll(file.get(), bytes, target);
+  if (status.ok() && ::fsync(file.get()) != 0) status = SystemError(errno, "fsync", target);
+  if (status.ok()) status = file.Close(target);
   if (!status.ok() && regular) ::unlink(path.c_str());
   return status;
 }
@@ -112,7 +114,7 @@ std::string TemporaryName(const std::string& path) {
 
 Status Publish(const std::string& path, std::string_view bytes, bool replace) {
   const std::string temporary = TemporaryName(path);
-  Status status = WriteDurably(temporary, O_WRONLY | O_CREAT | O_EXCL, bytes);
+  Status status = WriteDurably(temporary, O_WRONLY | O_CREAT | O_EXCL, bytes, path);
   if (status.ok()) status = Failpoint("io.temporary-written", path);
   if (status.ok()) {
     // link(2) refuses an existing target, rename(2) replaces it.
@@ -371,8 +373,9 @@ StatusOr<std::string> ReadFileRange(const std::string& path, uint64_t offset, ui
   return bytes;
 }
 
-Status WriteFileDurably(const std::string& path, std::string_view bytes) {
-  return WriteDurably(path, O_WRONLY | O_CREAT | O_TRUNC, bytes);
+Status WriteFileDurably(const std::string& path, std::string_view bytes,
+                        const std::string& target) {
+  return WriteDurably(path, O_WRONLY | O_CREAT | O_TRUNC, bytes, target.empty() ? path : target);
 }
 
 Status PublishFile(const std::string& path, std::string_view bytes) {
@@ -444,8 +447,8 @@ Status ProbeWritable(const std::string& directory) {
     const std::string probe = TemporaryName(JoinPath(directory, "probe"));
     Descriptor file(Open(probe, O_WRONLY | O_CREAT | O_EXCL));
     if (file.ok()) {
-      status = WriteAll(file.get(), "probe", probe);
-      if (status.ok()) status = file.Close(probe);
+      status = WriteAll(file.get(), "probe", directory);
+      if (status.ok()) status = file.Close(directory);
       ::unlink(probe.c_str());
     } else {
       status = SystemError(errno, "create a file in", directory);

@@ -70,8 +70,10 @@ StatusOr<std::string> ReadFile(const std::string& path);
 /// `length` bytes from `offset`; fewer at the end of the file are an error.
 StatusOr<std::string> ReadFileRange(const std::string& path, uint64_t offset, uint64_t length);
 
-/// Creates or truncates the file, writes, and fsyncs it (not its directory).
-Status WriteFileDurably(const std::string& path, std::string_view bytes);
+/// Creates or truncates the file, writes, and fsyncs it (not its directory). Errors name `target`,
+/// if there is one, of which `path` is a temporary name.
+Status WriteFileDurably(const std::string& path, std::string_view bytes,
+                        const std::string& target = "");
 /// The file appears whole or not at all: written beside it under a dotted temporary name, fsynced,
 /// renamed, the directory fsynced. Replaces an existing file.
 Status PublishFile(const std::string& path, std::string_view bytes);

@@ -74,8 +74,8 @@ StatusOr<io::FileLock> ClaimSnapshot(const std::string& metadata_file, const Job
   // Locked before it bears the name by which others see it.
   const std::string temporary =
       io::JoinPath(directory, fmt::format(".claim-{}-{}.tmp", getpid(), job.ToHex()));
-  RETURN_IF_ERROR(
-      io::WriteFileDurably(temporary, json.dump(1, ' ', false, Json::error_handler_t::replace)));
+  RETURN_IF_ERROR(io::WriteFileDurably(
+      temporary, json.dump(1, ' ', false, Json::error_handler_t::replace), path));
   StatusOr<io::FileLock> lock = io::FileLock::Share(temporary);
   std::error_code error;
   if (lock.ok()) std::filesystem::create_hard_link(temporary, path, error);

@@ -134,7 +134,8 @@ TEST_F(FileSystem, PublishedFilesReplaceOrRefuse) {
   EXPECT_EQ(PublishNewFile(Path("f"), "three").code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReadFile(Path("f")).value(), "two");
   ASSERT_TRUE(PublishNewFile(Path("g"), "new").ok());
-  EXPECT_FALSE(PublishFile(Path("missing/f"), "x").ok());
+  EXPECT_EQ(Message(PublishFile(Path("missing/f"), "x")),
+            "cannot create " + Path("missing/f") + ": No such file or directory");
   // No temporary file is left.
   EXPECT_EQ(ListDirectory(directory_.path()).value().size(), 2u);
 }

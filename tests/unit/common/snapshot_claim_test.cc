@@ -149,7 +149,9 @@ TEST_F(SnapshotClaimTest, ALockedFileThatIsNoClaimIsNamed) {
 }
 
 TEST_F(SnapshotClaimTest, ADirectoryThatCannotBeWrittenCannotBeClaimed) {
-  EXPECT_FALSE(ClaimSnapshot(directory_->File("absent/_metadata"), Job(1), "a job").ok());
+  EXPECT_EQ(Message(ClaimSnapshot(directory_->File("absent/_metadata"), Job(1), "a job").status()),
+            "cannot create " + directory_->File("absent/_flink_cpp_claim.json") +
+                ": No such file or directory");
 }
 
 }  // namespace
