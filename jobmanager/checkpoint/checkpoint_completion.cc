@@ -192,7 +192,7 @@ void CheckpointCoordinator::Abort(CheckpointId id, const Cause& cause) {
   if (it == pending_.end()) return;
   const PendingCheckpoint pending = std::move(it->second);
   pending_.erase(it);
-  const std::string message = FailureMessage(cause.reason, cause.detail);
+  const std::string message = TextOf(cause.reason, cause.detail);
   statistics_.OnFailed(id, message, now_ms_);
   if (pending.stage != Stage::kCreatingLocation) {
     Emit(checkpoint::AbortCheckpoint{id, last_completed_id_});
@@ -243,7 +243,7 @@ void CheckpointCoordinator::AfterFailure(const PendingCheckpoint& pending, const
   const bool drained = kind == SnapshotKind::kStopDrain && phase_ == Phase::kTerminating &&
                        pending.stage != Stage::kCreatingLocation;
   if (drained || (cause.subtask && IsStop(kind))) {
-    Emit(checkpoint::FailJob{FailureMessage(cause.reason, cause.detail), cause.subtask});
+    Emit(checkpoint::FailJob{TextOf(cause.reason, cause.detail), cause.subtask});
   } else if (cause.subtask || !IsSavepoint(kind)) {
     CountFailure(pending.id, cause);
   }

@@ -117,6 +117,9 @@ class CheckpointCoordinator {
     std::optional<SubtaskRef> subtask;  // Set for failures of a task.
   };
 
+  /// FailureMessage, and what the user can do.
+  std::string TextOf(CheckpointFailureReason reason, const std::string& detail = {}) const;
+
   // checkpoint_coordinator.cc: events.
   void On(checkpoint::JobRunning& e);
   void On(checkpoint::JobLeftRunning& e);

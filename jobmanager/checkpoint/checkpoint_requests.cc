@@ -1,9 +1,12 @@
 // CheckpointCoordinator: which request starts next, and the periodic schedule.
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "common/config/options.h"
 #include "jobmanager/checkpoint/checkpoint_coordinator.h"
 
 namespace flink::jobmanager {
@@ -172,7 +175,7 @@ bool CheckpointCoordinator::PeriodicSavepointUnderWay() const {
 
 void CheckpointCoordinator::Refuse(const CheckpointRequest& request, Reason reason) {
   if (request.IsPeriodicSavepoint()) {
-    Emit(checkpoint::PeriodicSavepointMissed{0, FailureMessage(reason)});
+    Emit(checkpoint::PeriodicSavepointMissed{0, TextOf(reason)});
   }
   if (!request.request) return;
   const std::string detail =
@@ -180,7 +183,7 @@ void CheckpointCoordinator::Refuse(const CheckpointRequest& request, Reason reas
   checkpoint::CompleteRequest answer;
   answer.request = *request.request;
   answer.kind = request.kind;
-  answer.message = FailureMessage(reason, detail);
+  answer.message = TextOf(reason, detail);
   Emit(std::move(answer));
 }
 
@@ -188,6 +191,32 @@ void CheckpointCoordinator::RefuseQueued(Reason reason) {
   std::deque<CheckpointRequest> refused;
   refused.swap(queue_);
   for (const CheckpointRequest& request : refused) Refuse(request, reason);
+}
+
+std::string CheckpointCoordinator::TextOf(Reason reason, const std::string& detail) const {
+  std::string text = FailureMessage(reason, detail);
+  switch (reason) {
+    case Reason::kCheckpointExpired:
+      text += fmt::format(" It was not complete within {} ms ({}).", options_.timeout_ms,
+                          options::kCheckpointingTimeout.key);
+      break;
+    case Reason::kCheckpointCoordinatorSuspend:
+      text += phase_ == Phase::kDone
+                  ? " The job is ending."
+                  : " A stop of the job began meanwhile, or the job failed and is started again: "
+                    "ask for it again when the job is RUNNING.";
+      break;
+    case Reason::kNotAllRequiredTasksRunning:
+      if (phase_ == Phase::kSuspended) {
+        text += " Wait until the job is RUNNING.";
+      } else if (FinishedTasksForbid()) {
+        text += fmt::format(" Set {} to true.", options::kCheckpointsAfterTasksFinish.key);
+      }
+      break;
+    default:
+      break;
+  }
+  return text;
 }
 
 std::string CheckpointCoordinator::NotRunningDetail() const {

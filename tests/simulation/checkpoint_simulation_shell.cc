@@ -70,7 +70,7 @@ void CheckpointSimulation::ProbeFailures() {
   const auto& failed = coordinator_->statistics().latest_failed();
   if (!failed || failed->id == last_failed_) return;
   last_failed_ = failed->id;
-  if (failed->failure_message == "Checkpoint expired before completing.") {
+  if (failed->failure_message.starts_with("Checkpoint expired before completing.")) {
     Probe("checkpoint expired");
   }
   if (failed->failure_message == "Checkpoint has been subsumed.") Probe("checkpoint subsumed");

@@ -92,7 +92,8 @@ TEST(CheckpointFailuresTest, ACheckpointExpiresAfterTheTimeout) {
   EXPECT_TRUE(h.actions.empty());
   h.Advance(1);
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-            "Checkpoint expired before completing.");
+            "Checkpoint expired before completing. It was not complete within 600000 ms "
+            "(execution.checkpointing.timeout).");
   EXPECT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
 }
 
@@ -171,8 +172,10 @@ TEST(CheckpointFailuresTest, ADrainThatIsAbortedBehindItsBarrierRestartsTheJob) 
     EXPECT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
     ASSERT_EQ(h.Get<checkpoint::FailJob>().size(), 1u);
     EXPECT_EQ(h.Get<checkpoint::FailJob>()[0].message,
-              expires ? "Checkpoint expired before completing."
-                      : "disk full. Failure reason: Failure to finalize checkpoint.");
+              expires
+                  ? "Checkpoint expired before completing. It was not complete within 600000 ms "
+                    "(execution.checkpointing.timeout)."
+                  : "disk full. Failure reason: Failure to finalize checkpoint.");
     h.Send(checkpoint::JobLeftRunning{});
     EXPECT_TRUE(h.Get<checkpoint::FailJob>().empty());
   }
@@ -245,7 +248,9 @@ TEST(CheckpointFailuresTest, LeavingRunningAbortsPendingAndQueuedRequests) {
   h.Send(checkpoint::JobLeftRunning{});
   const auto answers = h.Get<checkpoint::CompleteRequest>();
   ASSERT_EQ(answers.size(), 3u);
-  for (const auto& a : answers) EXPECT_EQ(a.message, "Checkpoint Coordinator is suspending.");
+  for (const auto& a : answers) {
+    EXPECT_TRUE(a.message.starts_with("Checkpoint Coordinator is suspending. A stop of the job"));
+  }
   EXPECT_FALSE(h.coordinator.NextWakeup());
   EXPECT_TRUE(h.Get<checkpoint::FailJob>().empty());
   h.Advance(10'000);

@@ -61,7 +61,7 @@ TEST(CheckpointRequestsTest, RequestsOfAJobThatIsNotRunningFail) {
     h.Savepoint(1, kind);
     ASSERT_EQ(h.Get<checkpoint::CompleteRequest>().size(), 1u);
     EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
-              "Not all required tasks are currently running.");
+              "Not all required tasks are currently running. Wait until the job is RUNNING.");
   }
   EXPECT_TRUE(h.All<checkpoint::CancelJob>().empty());
   h.Run();
@@ -70,7 +70,8 @@ TEST(CheckpointRequestsTest, RequestsOfAJobThatIsNotRunningFail) {
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message,
             "Checkpoint triggering task Source: Events (1/2) of job "
             "00000000000000000000000000000000 is not being executed at the moment. Aborting "
-            "checkpoint. Failure reason: Not all required tasks are currently running.");
+            "checkpoint. Failure reason: Not all required tasks are currently running. Wait until "
+            "the job is RUNNING.");
   EXPECT_EQ(h.coordinator.next_checkpoint_id(), 1);
 }
 
@@ -229,7 +230,11 @@ TEST(CheckpointRequestsTest, AStopAbortsWhatIsPendingOrQueuedAndStopsTheSchedule
   h.Savepoint(4, SnapshotKind::kStopSuspend);
   const auto answers = h.Get<checkpoint::CompleteRequest>();
   ASSERT_EQ(answers.size(), 3u);
-  for (const auto& a : answers) EXPECT_EQ(a.message, "Checkpoint Coordinator is suspending.");
+  for (const auto& a : answers) {
+    EXPECT_EQ(a.message,
+              "Checkpoint Coordinator is suspending. A stop of the job began meanwhile, or the job "
+              "failed and is started again: ask for it again when the job is RUNNING.");
+  }
   EXPECT_EQ(h.Started(), 2);
   h.Trigger(2);
   h.Savepoint(5);  // Waits: no later barrier starts.

@@ -186,7 +186,8 @@ TEST(FinishedTasksForbiddenTest, RequestsAreRefusedWithFlinksText) {
   h.Send(checkpoint::SomeSubtasksEndOfData{});
   const std::string text =
       "Some tasks of the job have already finished and checkpointing with finished tasks is not "
-      "enabled. Failure reason: Not all required tasks are currently running.";
+      "enabled. Failure reason: Not all required tasks are currently running. Set "
+      "execution.checkpointing.checkpoints-after-tasks-finish to true.";
   ASSERT_THAT(h.Get<checkpoint::CompleteRequest>(), SizeIs(1));
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].request, 2u);
   EXPECT_EQ(h.Get<checkpoint::CompleteRequest>()[0].message, text);

@@ -194,7 +194,8 @@ TEST(PeriodicSavepointsTest, FailuresOfAllKindsNeverCountAgainstTheTolerance) {
   h.Trigger(2);
   h.Advance(100);  // Expires.
   EXPECT_EQ(h.Get<checkpoint::PeriodicSavepointMissed>()[0].message,
-            "Checkpoint expired before completing.");
+            "Checkpoint expired before completing. It was not complete within 100 ms "
+            "(execution.checkpointing.timeout).");
   h.Advance(900);
   h.Trigger(3);
   h.AckAll(3);
