@@ -56,6 +56,7 @@ class Planner {
       CheckInFlightData(graph, i);
     }
     CheckInputsOfFinished(graph);
+    RefuseTooWide();
     for (const OperatorSnapshot& op : metadata_.operators) {
       if (known.count(op.operator_id) == 0 && HasOwnState(op)) Drop(op);
     }
@@ -105,13 +106,8 @@ class Planner {
     const int max_parallelism = taken_over.value_or(vertex.max_parallelism);
     plan_.max_parallelism[vertex.id] = max_parallelism;
     if (taken_over.has_value() && vertex.parallelism > max_parallelism) {
-      Refuse(
-          "The state for task {} can not be restored. The maximum parallelism ({}) of the restored "
-          "state is lower than the configured parallelism ({}). Please reduce the parallelism of "
-          "the task to be lower or equal to the maximum parallelism. The task is \"{}\"; it can "
-          "run with a parallelism of at most {}.",
-          vertex.id.ToHex(), max_parallelism, vertex.parallelism, vertex.name, max_parallelism);
       MarkIncompatible(vertex);
+      too_wide_.push_back(&vertex);
     }
   }
 
@@ -125,6 +121,35 @@ class Planner {
                          const OperatorSnapshot* old = metadata_.FindOperator(writer.id);
                          return old != nullptr && old->fully_finished;
                        });
+  }
+
+  /// One problem for all vertices whose parallelism is above what their state allows.
+  void RefuseTooWide() {
+    if (too_wide_.empty()) return;
+    const auto max_of = [this](const graph::JobVertex* vertex) {
+      return plan_.max_parallelism.at(vertex->id);
+    };
+    const graph::JobVertex* const worst =
+        *std::min_element(too_wide_.begin(), too_wide_.end(),
+                          [&](const auto* a, const auto* b) { return max_of(a) < max_of(b); });
+    std::string operators;
+    for (const graph::JobVertex* vertex : too_wide_) {
+      for (const graph::OperatorDescription& op : vertex->operators) {
+        const OperatorSnapshot* old = metadata_.FindOperator(op.id);
+        if (old == nullptr || !HasOwnState(*old)) continue;
+        operators += fmt::format("{}\"{}\"{}", operators.empty() ? "" : ", ", op.name,
+                                 op.uid.empty() ? "" : " (uid \"" + op.uid + "\")");
+        if (max_of(vertex) != max_of(worst)) {
+          operators += fmt::format(", which allows {}", max_of(vertex));
+        }
+      }
+    }
+    Refuse(
+        "The state for task {} can not be restored. The maximum parallelism ({}) of the restored "
+        "state is lower than the configured parallelism ({}). Please reduce the parallelism of the "
+        "task to be lower or equal to the maximum parallelism. The job can run with a parallelism "
+        "of at most {}, because of the state of {}.",
+        worst->id.ToHex(), max_of(worst), worst->parallelism, max_of(worst), operators);
   }
 
   void MarkIncompatible(const graph::JobVertex& vertex) {
@@ -198,9 +223,7 @@ class Planner {
       for (TypeConflict& conflict : ConflictsOf(header, *declared)) {
         std::vector<TypeConflict>& known = entry->conflicts;
         if (std::find(known.begin(), known.end(), conflict) != known.end()) continue;
-        Refuse("{} {}. In the operator \"{}\" {} {}", kFailed, options_.path, op.name,
-               op.uid.empty() ? "without uid" : "with the uid \"" + op.uid + "\"",
-               TextOf(conflict));
+        Refuse("{} {}. {}", kFailed, options_.path, TextOf(conflict, op.name, op.uid));
         known.push_back(std::move(conflict));
       }
     }
@@ -252,6 +275,7 @@ class Planner {
   const RestoreOptions& options_;
   const SideFile& side_;
   const StoredTypes& types_;
+  std::vector<const graph::JobVertex*> too_wide_;
   RestorePlan plan_;
 };
 

@@ -51,6 +51,10 @@ Status AddFile(const StreamStateHandle& handle, const LoadedSnapshot& snapshot,
   if (size > INT64_MAX) return DataLoss("a segment of {} ends at {}", path, size);
   file.size = static_cast<int64_t>(size);
   file.path = path;
+  const bool by_path = !std::holds_alternative<RelativeFileHandle>(handle);
+  if (by_path && !path.starts_with(io::DirectoryName(snapshot.directory) + "/")) {
+    file.checkpoint = snapshot.directory;
+  }
   const auto [known, added] = files->emplace(std::move(path), std::move(file));
   if (added) return OkStatus();
   SnapshotFile& same = known->second;
@@ -127,7 +131,11 @@ Status CheckMetadata(const std::string& path, std::string_view content) {
 Status CheckFile(const SnapshotFile& file) {
   const StatusOr<uint64_t> size = io::ReadableFileSize(file.path);
   if (size.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound("the state file {} is missing", file.path);
+    if (file.checkpoint.empty()) return NotFound("the state file {} is missing", file.path);
+    return NotFound(
+        "the state file {} is missing: {} is a checkpoint, which names its files by their paths, "
+        "unlike a savepoint; if it was moved, move it back to where it was written",
+        file.path, file.checkpoint);
   }
   RETURN_IF_ERROR(size.status());
   const auto expected = static_cast<uint64_t>(file.size);

@@ -23,6 +23,9 @@ struct SnapshotFile {
   /// False: other snapshots may have appended to the file; it has at least `size` bytes.
   bool whole = true;
   std::optional<uint64_t> checksum;  ///< Of the content.
+  /// Set for a file of a checkpoint that is named by a path which leads away from where the
+  /// checkpoint is now: the directory that it is in.
+  std::string checkpoint = {};
 };
 /// The state files that the metadata names, once each, by path, with what the side file says. An
 /// error when the two disagree.

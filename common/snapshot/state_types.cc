@@ -82,7 +82,10 @@ class TypeReader {
 
 }  // namespace
 
-std::string TextOf(const TypeConflict& conflict) {
+std::string TextOf(const TypeConflict& conflict, std::string_view name, std::string_view uid) {
+  const std::string op = fmt::format(
+      "In the operator \"{}\" {}", name,
+      uid.empty() ? std::string("without uid") : fmt::format("with the uid \"{}\"", uid));
   constexpr char kOtherUid[] =
       "give the operator another uid and start with --allowNonRestoredState";
   // As of one type by an older Flink.
@@ -90,17 +93,16 @@ std::string TextOf(const TypeConflict& conflict) {
       conflict.stored == conflict.declared ? " in another form of its serializer" : "";
   if (conflict.state.empty()) {
     return fmt::format(
-        "the state is stored by keys of type {}, but the job declares keys of type {}{}: restore "
-        "with the old key type, or {}.",
-        conflict.stored, conflict.declared, form, kOtherUid);
+        "{} the state is stored by keys of type {}, but the job declares keys of type {}{}: "
+        "restore with the old key type, or {}.",
+        op, conflict.stored, conflict.declared, form, kOtherUid);
   }
   // Names of operators' own states begin so; nobody can change them.
   const bool named_by_user = conflict.state.front() != '_';
   return fmt::format(
-      "the state \"{}\" is stored as {}, but the job declares it as {}{}: restore with the old "
-      "type, "
-      "or {}.",
-      conflict.state, conflict.stored, conflict.declared, form,
+      "{} the state \"{}\" is stored as {}, but the job declares it as {}{}: restore with the old "
+      "type, or {}.",
+      op, conflict.state, conflict.stored, conflict.declared, form,
       named_by_user ? "give the state another name" : kOtherUid);
 }
 
@@ -159,8 +161,7 @@ StatusOr<StoredTypes> ReadStoredTypes(const LoadedSnapshot& snapshot,
       const std::optional<KeyedStateHeader> declared = DeclaredTypes(op);
       if (old == nullptr || !declared.has_value()) continue;
       RETURN_IF_ERROR(With(reader.Read(*old, *declared, &types[op.id]),
-                           "the types of operator \"{}\" ({}) in {}", op.name, op.id.ToHex(),
-                           snapshot.directory));
+                           "The state of the operator \"{}\" cannot be read", op.name));
     }
   }
   return types;

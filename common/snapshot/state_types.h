@@ -25,9 +25,9 @@ struct TypeConflict {
   std::string declared;  ///< Likewise.
   bool operator==(const TypeConflict&) const = default;
 };
-/// The end of a sentence: `the state "a" is stored as …, but the job declares it as …: …`, with
-/// what can be done.
-std::string TextOf(const TypeConflict& conflict);
+/// `In the operator "name" with the uid "u" the state "a" is stored as …, but the job declares it
+/// as …: …`, with what can be done. `uid` may be empty.
+std::string TextOf(const TypeConflict& conflict, std::string_view name, std::string_view uid);
 
 /// Both are versioned serializer snapshots.
 std::optional<TypeConflict> KeyConflict(std::string_view stored, std::string_view declared);

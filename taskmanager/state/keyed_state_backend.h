@@ -74,7 +74,8 @@ class KeyedStateBackend : public KeyedStateStore {
     /// Private to this backend; created, and removed at the end.
     std::string directory;
     std::string operator_id;    // 32 hex digits.
-    std::string operator_name;  // For messages.
+    std::string operator_name;  // For messages, as is the next.
+    std::string operator_uid;   // Empty: none.
     KeyGroupRange key_groups;
     int max_parallelism = 128;
     /// For block cache, memtables and the objects of the typed tables.

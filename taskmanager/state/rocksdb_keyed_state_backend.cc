@@ -114,7 +114,8 @@ void RocksDbKeyedStateBackend::CheckSameState(const State& restored,
 }
 
 void RocksDbKeyedStateBackend::Refuse(const std::optional<snapshot::TypeConflict>& conflict) const {
-  if (conflict.has_value()) throw StateTypeError(WithOperator(snapshot::TextOf(*conflict)));
+  if (!conflict.has_value()) return;
+  throw StateTypeError(snapshot::TextOf(*conflict, options_.operator_name, options_.operator_uid));
 }
 
 void RocksDbKeyedStateBackend::CheckTypesAreReadable(const StateDescription& description) const {

@@ -169,6 +169,7 @@ void OperatorChain::OpenBackend(size_t i) {
   options.type = environment_.state_backend;
   options.operator_id = slot.description.id.ToHex();
   options.operator_name = slot.description.name;
+  options.operator_uid = slot.description.uid;
   options.directory = environment_.work_directory + "/" + options.operator_id.substr(0, 8) + "-" +
                       std::to_string(deployment_.subtask);
   options.max_parallelism = deployment_.max_parallelism;

@@ -213,8 +213,10 @@ TEST_F(DryRunTest, AChangedTypeOfAFunctionsStateFailsTheJobWithoutARestart) {
   const CommandResult run =
       cluster_->Flink(Words{"run", "-s", path} + Settings() + Program({"--last", "long"}));
   EXPECT_EQ(run.exit_code, 1);
-  EXPECT_THAT(run.err, HasSubstr("is stored as VALUE state of Integer by Long, but the job "
-                                 "declares it as VALUE state of Long by Long"));
+  EXPECT_THAT(run.err,
+              HasSubstr("In the operator \"last\" with the uid \"last\" the state \"last\" "
+                        "is stored as VALUE state of Integer by Long, but the job "
+                        "declares it as VALUE state of Long by Long: restore with"));
   const auto jobs = Jobs();
   std::string failed;
   for (const auto& job : jobs) {
@@ -232,7 +234,7 @@ TEST_F(DryRunTest, ParallelismAndItsMaximumCount) {
                         "with max parallelism 2 to new program with max parallelism 64");
   const CommandResult wide = DryRun({"-s", path, "-p", "3"});
   EXPECT_EQ(wide.exit_code, 1);
-  EXPECT_THAT(wide.out, HasSubstr("it can run with a parallelism of at most 2."));
+  EXPECT_THAT(wide.out, HasSubstr("The job can run with a parallelism of at most 2, because"));
   EXPECT_EQ(DryRun({"-s", path, "-p", "2"}).exit_code, 0);
 }
 

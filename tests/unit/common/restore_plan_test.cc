@@ -12,9 +12,11 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 OperatorId Id(char fill) {
   std::array<uint8_t, 16> bytes{};
@@ -201,8 +203,21 @@ TEST(RestorePlanTest, ParallelismAboveTheSnapshotsMaximumIsAProblemThatSaysWhatW
               AllOf(HasSubstr("The maximum parallelism (2) of the restored state is lower than the "
                               "configured parallelism (3). Please reduce the parallelism of the "
                               "task to be lower or equal to the maximum parallelism."),
-                    HasSubstr("it can run with a parallelism of at most 2.")));
+                    HasSubstr("The job can run with a parallelism of at most 2, because of the "
+                              "state of \"Sum\" (uid \"count\").")));
   EXPECT_THAT(Verdicts(plan), ElementsAre("new source", "incompatible count"));
+}
+
+TEST(RestorePlanTest, AParallelismThatIsTooHighForSeveralVerticesIsOneProblem) {
+  const RestorePlan plan = Plan({WithState('a', 4), WithState('b', 2)}, Graph(5));
+  ASSERT_THAT(plan.problems, SizeIs(1));
+  EXPECT_THAT(plan.problems[0], StartsWith("The state for task 62626262626262626262626262626262 "
+                                           "can not be restored. The maximum parallelism (2)"));
+  EXPECT_THAT(
+      plan.problems[0],
+      EndsWith("The job can run with a parallelism of at most 2, because of the state of "
+               "\"Source: Lines\" (uid \"source\"), which allows 4, \"Sum\" (uid \"count\")."));
+  EXPECT_THAT(Verdicts(plan), ElementsAre("incompatible source", "incompatible count"));
 }
 
 TEST(RestorePlanTest, OperatorsMayMoveToOtherVerticesAndStatelessOnesComeAndGo) {

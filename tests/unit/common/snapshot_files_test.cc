@@ -366,6 +366,23 @@ TEST_F(SnapshotFilesTest, DisposeLeavesACheckpointWhoseJobLives) {
   EXPECT_TRUE(DisposeSnapshot(Checkpoint(kJob, 1)).ok());
 }
 
+TEST_F(SnapshotFilesTest, ASavepointThatMayNotBeLookedAtIsNotTakenForAnotherFile) {
+  const std::string path = In("mine/savepoint-012345-0123456789ab");
+  Write(path, {"a"});
+  namespace fs = std::filesystem;
+  const bool is_root = ::geteuid() == 0;
+  fs::permissions(directory_.path(), fs::perms::owner_all | fs::perms::others_exec);
+  fs::permissions(In("mine"), is_root ? fs::perms::owner_all : fs::perms::none);
+  const bool changed = !is_root || ::seteuid(65534) == 0;  // Root may look everywhere.
+  const Status status = DisposeSnapshot(path);
+  ASSERT_TRUE(changed && (!is_root || ::seteuid(0) == 0));
+  fs::permissions(In("mine"), fs::perms::owner_all);
+  EXPECT_EQ(Message(status), path +
+                                 " is left as it is, because its metadata cannot be read: cannot "
+                                 "read the size of " +
+                                 path + ": Permission denied");
+}
+
 /// Each looks whether the other is there and then acts, so only one of them may be at it.
 TEST_F(SnapshotFilesTest, ADisposalAndAClaimWaitForEachOther) {
   const std::string path = In("savepoint-012345-0123456789ab");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -232,6 +233,30 @@ TEST_F(StoredSnapshotTest, NoChangedByteOfTheSideFileTurnsChecksOff) {
     for (const SnapshotFile& file : *files) ASSERT_TRUE(file.checksum.has_value()) << damaged;
   }
   EXPECT_GT(refused, 100);
+}
+
+TEST(StateFilesTest, AMovedCheckpointIsSaidToBeOne) {
+  LoadedSnapshot loaded;
+  loaded.directory = "/backup/chk-5";
+  OperatorSnapshot& op = loaded.metadata.operators.emplace_back();
+  IncrementalHandle handle;
+  const std::map<std::string, std::string> files = {
+      {"/ckpt/job/chk-5/a",
+       ": /backup/chk-5 is a checkpoint, which names its files by their paths, "
+       "unlike a savepoint; if it was moved, move it back to where it was "
+       "written"},
+      {"/backup/chk-5/b", ""},
+      {"/backup/shared/c", ""}};
+  for (const auto& [path, hint] : files) {
+    handle.private_files.push_back({io::BaseName(path), FileHandle{path, 1}});
+  }
+  op.subtasks[0].managed_keyed_state = handle;
+  const auto found = StateFilesOf(loaded).value();
+  ASSERT_EQ(found.size(), files.size());
+  for (const SnapshotFile& file : found) {
+    EXPECT_EQ(Message(CheckFile(file)),
+              "the state file " + file.path + " is missing" + files.at(file.path));
+  }
 }
 
 TEST_F(StoredSnapshotTest, AMissingOrResizedStateFileIsNamed) {

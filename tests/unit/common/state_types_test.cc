@@ -162,7 +162,7 @@ TEST(StateTypesTest, OneTypeInTwoFormsIsTold) {
   const auto conflict = StateConflict(stored, Basic("Int"), declared, Basic("Int"));
   ASSERT_TRUE(conflict.has_value());
   EXPECT_THAT(
-      TextOf(*conflict),
+      TextOf(*conflict, "Sum", ""),
       HasSubstr("is stored as VALUE state of Long by Integer and Void, but the job declares "
                 "it as VALUE state of Long by Integer and Void in another form of its "
                 "serializer: "));
@@ -301,8 +301,11 @@ TEST_F(StoredTypesTest, DamageIsNotTakenForAnotherType) {
   EXPECT_THAT(Message(ReadStoredTypes(Native(bytes), wanted).status()),
               HasSubstr(path + " has 10 bytes"));
   ASSERT_TRUE(io::RemoveFile(path).ok());
-  EXPECT_THAT(Message(ReadStoredTypes(Native(bytes), wanted).status()),
-              HasSubstr("the state file " + path + " is missing"));
+  EXPECT_THAT(
+      PlanRestore(Native(bytes), wanted, {"/sp", false}).problems,
+      ElementsAre("Failed to rollback to checkpoint/savepoint /sp. The state of the operator "
+                  "\"Sum\" cannot be read: the state file " +
+                  path + " is missing"));
 }
 
 TEST_F(StoredTypesTest, AStreamThatIsNoneIsAProblemThatNamesIt) {
