@@ -1,6 +1,7 @@
 #include "common/snapshot/snapshot_files.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <optional>
