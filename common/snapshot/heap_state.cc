@@ -13,6 +13,8 @@ namespace {
 /// In front of raw timers, whose version comes next.
 constexpr uint32_t kRawTimersMagic = 0xF1CD859F;
 constexpr int32_t kRawTimersVersion = 2;
+/// Of raw state at first: the timers stand behind all that is looked for.
+constexpr uint64_t kFirstGroupBytes = 64 << 10;
 
 /// The end of the group that begins at `offset`: the next one, or the end of the stream.
 int64_t EndOf(const std::vector<int64_t>& sorted_offsets, int64_t offset, size_t stream_size) {
@@ -161,9 +163,11 @@ class HeapCounter {
   bool says_hidden_ = false;
 };
 
-Status AddTimers(JavaReader& in, const ValueFormat& key, const ValueFormat& name_space,
-                 int64_t* timers, int64_t* bytes) {
+Status AddTimers(JavaReader& in, const RawTimers& service, int64_t* timers, int64_t* bytes) {
   ASSIGN_OR_RETURN(const int32_t count, in.ReadCount("number of timers", 8));
+  if (count == 0) return OkStatus();
+  ASSIGN_OR_RETURN(const ValueFormat key, ValueFormat::Of(service.key_serializer));
+  ASSIGN_OR_RETURN(const ValueFormat name_space, ValueFormat::Of(service.namespace_serializer));
   const size_t begin = in.offset();
   for (int32_t i = 0; i < count; ++i) {
     RETURN_IF_ERROR(key.Skip(in));
@@ -175,53 +179,156 @@ Status AddTimers(JavaReader& in, const ValueFormat& key, const ValueFormat& name
   return OkStatus();
 }
 
-Status AddServices(JavaReader& in, std::vector<RawTimers>* all) {
+/// The number of services.
+StatusOr<int32_t> ReadRawHead(JavaReader& in) {
   const StatusOr<int32_t> magic = in.ReadI32("magic number of raw timers");
   const StatusOr<int32_t> version = in.ReadI32("version of raw timers");
   if (!magic.ok() || static_cast<uint32_t>(*magic) != kRawTimersMagic || !version.ok() ||
       *version != kRawTimersVersion) {
     return FailedPrecondition("the raw state holds no timers of a known form");
   }
-  ASSIGN_OR_RETURN(const int32_t services, in.ReadCount("number of timer services", 2));
-  for (int32_t i = 0; i < services; ++i) {
-    RawTimers own;
-    ASSIGN_OR_RETURN(own.service, in.ReadUtf("name of a timer service"));
-    ASSIGN_OR_RETURN(own.key_serializer, ReadSerializerSnapshot(in));
-    ASSIGN_OR_RETURN(own.namespace_serializer, ReadSerializerSnapshot(in));
-    ASSIGN_OR_RETURN(const ValueFormat key, ValueFormat::Of(own.key_serializer));
-    ASSIGN_OR_RETURN(const ValueFormat name_space, ValueFormat::Of(own.namespace_serializer));
-    auto known = std::find_if(all->begin(), all->end(),
-                              [&](const RawTimers& other) { return other.service == own.service; });
-    if (known == all->end()) known = all->insert(known, std::move(own));
-    RETURN_IF_ERROR(AddTimers(in, key, name_space, &known->event_timers, &known->event_bytes));
-    RETURN_IF_ERROR(
-        AddTimers(in, key, name_space, &known->processing_timers, &known->processing_bytes));
-  }
-  // The operator may go on with raw state of its own.
+  return in.ReadCount("number of timer services", 2);
+}
+
+/// What stands in front of the timers of a service.
+StatusOr<RawTimers> ReadService(JavaReader& in) {
+  RawTimers service;
+  ASSIGN_OR_RETURN(service.service, in.ReadUtf("name of a timer service"));
+  ASSIGN_OR_RETURN(service.key_serializer, ReadSerializerSnapshot(in));
+  ASSIGN_OR_RETURN(service.namespace_serializer, ReadSerializerSnapshot(in));
+  return service;
+}
+
+/// The operator may go on with raw state of its own.
+Status ExpectEndOfTimers(const JavaReader& in) {
   return in.remaining() == 0 ? OkStatus()
                              : FailedPrecondition("the raw state does not end with its timers");
 }
 
+Status AddServices(JavaReader& in, std::vector<RawTimers>* all) {
+  ASSIGN_OR_RETURN(const int32_t services, ReadRawHead(in));
+  for (int32_t i = 0; i < services; ++i) {
+    ASSIGN_OR_RETURN(RawTimers own, ReadService(in));
+    auto known = std::find_if(all->begin(), all->end(),
+                              [&](const RawTimers& other) { return other.service == own.service; });
+    if (known == all->end()) known = all->insert(known, own);
+    RETURN_IF_ERROR(AddTimers(in, own, &known->event_timers, &known->event_bytes));
+    RETURN_IF_ERROR(AddTimers(in, own, &known->processing_timers, &known->processing_bytes));
+  }
+  return ExpectEndOfTimers(in);
+}
+
+/// Whether a key group holds a timer. Of one that does, the rest is not read.
+StatusOr<bool> HasTimer(JavaReader& in) {
+  ASSIGN_OR_RETURN(const int32_t services, ReadRawHead(in));
+  for (int32_t i = 0; i < services; ++i) {
+    RETURN_IF_ERROR(ReadService(in).status());
+    for (const char* const what : {"number of event timers", "number of processing timers"}) {
+      const size_t at = in.offset();
+      ASSIGN_OR_RETURN(const int32_t count, in.ReadI32(what));
+      if (count < 0) return in.Error(at, "expected the {}, found {}", what, count);
+      if (count > 0) return true;
+    }
+  }
+  RETURN_IF_ERROR(ExpectEndOfTimers(in));
+  return false;
+}
+
+/// What a key group begins with, more of it while that ends too early.
+StatusOr<bool> HasTimer(const StreamRanges& stream, int64_t offset, int64_t end) {
+  if (end < offset || end > static_cast<int64_t>(stream.size())) {
+    return DataLoss("a key group from {} to {} does not lie in the stream of {} bytes", offset, end,
+                    stream.size());
+  }
+  const auto begin = static_cast<uint64_t>(offset);
+  const uint64_t size = static_cast<uint64_t>(end) - begin;
+  for (uint64_t wanted = kFirstGroupBytes;; wanted *= 4) {
+    const uint64_t length = std::min(wanted, size);
+    ASSIGN_OR_RETURN(const std::string bytes, stream.Read(begin, length));
+    JavaReader in(bytes, begin);
+    StatusOr<bool> timer = HasTimer(in);
+    const bool holds = timer.ok() && *timer;
+    if (holds || length == size || timer.status().code() == absl::StatusCode::kFailedPrecondition) {
+      return timer;
+    }
+  }
+}
+
+Status ExpectNoneTwice(const std::vector<int64_t>& sorted_offsets) {
+  for (size_t i = 1; i < sorted_offsets.size(); ++i) {
+    if (sorted_offsets[i] >= 0 && sorted_offsets[i] == sorted_offsets[i - 1]) {
+      return DataLoss("two key groups begin at offset {}", sorted_offsets[i]);
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<int32_t> ReadI32At(const StreamRanges& stream, uint64_t offset) {
+  ASSIGN_OR_RETURN(const std::string bytes, stream.Read(offset, sizeof(int32_t)));
+  return JavaReader(bytes, offset).ReadI32("number");
+}
+
+/// Whether key group 0, which begins with four bytes of 0, goes on as rows do. The first row tells,
+/// unless the length of its key can be the id of a state. What ends behind it are damaged rows.
+StatusOr<bool> GoesOnAsRows(const KeyedStateHeader& header, const StreamRanges& stream,
+                            uint64_t offset) {
+  // Group, key and namespace have a byte at least.
+  constexpr int32_t kShortestKey = 3;
+  constexpr int kRowsAgainstChance = 4;
+  uint64_t at = offset + sizeof(uint16_t);
+  const auto has = [&](uint64_t bytes) {
+    return at <= stream.size() && bytes <= stream.size() - at;
+  };
+  for (int row = 0; row < kRowsAgainstChance; ++row) {
+    if (!has(sizeof(int32_t) + 1)) return row > 0;
+    ASSIGN_OR_RETURN(const int32_t key_size, ReadI32At(stream, at));
+    if (key_size < kShortestKey) return false;
+    // On the heap the first one is the id of a state.
+    if (row == 0 && key_size >= static_cast<int64_t>(header.states.size())) return true;
+    at += sizeof(int32_t);
+    ASSIGN_OR_RETURN(const std::string first, stream.Read(at, 1));
+    const bool follows = (static_cast<uint8_t>(first[0]) & kMetadataFollows) != 0;
+    const bool is_of_group_0 = (static_cast<uint8_t>(first[0]) & ~kMetadataFollows) == 0;
+    if (!is_of_group_0) return false;
+    at += static_cast<uint64_t>(key_size);
+    if (!has(sizeof(int32_t))) return false;
+    ASSIGN_OR_RETURN(const int32_t value_size, ReadI32At(stream, at));
+    at += sizeof(int32_t);
+    if (value_size < 0 || !has(static_cast<uint64_t>(value_size))) return false;
+    at += static_cast<uint64_t>(value_size);
+    if (!follows) continue;
+    if (!has(sizeof(uint16_t))) return true;
+    ASSIGN_OR_RETURN(const std::string id, stream.Read(at, sizeof(uint16_t)));
+    ASSIGN_OR_RETURN(const uint16_t state, JavaReader(id).ReadU16("state id"));
+    if (state == kEndOfGroup) return true;
+    if (state >= header.states.size()) return false;
+    at += sizeof(uint16_t);
+  }
+  return true;
+}
+
 }  // namespace
 
-bool HoldsRows(const KeyGroupsHandle& handle, const KeyedStateHeader& header,
-               std::string_view stream) {
+StatusOr<bool> HoldsRows(const KeyGroupsHandle& handle, const KeyedStateHeader& header,
+                         const StreamRanges& stream) {
   if (handle.kind == KeyGroupsHandle::Kind::kSavepoint) return true;
   // A group on the heap begins with its number. Rows begin with the id of a state and the length
   // of a key, which together can be the number of group 0 and hardly that of any other.
+  const size_t groups = handle.offsets.size();
   size_t numbered = 0;
-  for (size_t i = 0; i < handle.offsets.size(); ++i) {
+  for (size_t i = 0; i < groups && 2 * numbered <= groups && 2 * (numbered + groups - i) > groups;
+       ++i) {
     const int64_t offset = handle.offsets[i];
-    if (offset <= 0 || offset > static_cast<int64_t>(stream.size())) continue;
-    JavaReader group(stream.substr(static_cast<size_t>(offset)));
-    const StatusOr<int32_t> number = group.ReadI32("number of a key group");
-    if (number.ok() && *number == handle.start_key_group + static_cast<int64_t>(i)) ++numbered;
+    if (offset <= 0 || stream.size() < sizeof(int32_t) ||
+        static_cast<uint64_t>(offset) > stream.size() - sizeof(int32_t)) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(const int32_t number, ReadI32At(stream, static_cast<uint64_t>(offset)));
+    if (number == handle.start_key_group + static_cast<int64_t>(i)) ++numbered;
   }
-  if (2 * numbered <= handle.offsets.size()) return true;
-  if (handle.offsets.size() > 1 || handle.start_key_group != 0) return false;
-  return ForEachRow(header, stream, handle.offsets[0], static_cast<int64_t>(stream.size()),
-                    [](int, std::string_view, std::string_view) { return OkStatus(); })
-      .ok();
+  if (2 * numbered <= groups) return true;
+  if (groups > 1 || handle.start_key_group != 0) return false;
+  return GoesOnAsRows(header, stream, static_cast<uint64_t>(handle.offsets[0]));
 }
 
 StatusOr<HeapStateCounts> CountHeapState(const KeyGroupsHandle& handle,
@@ -248,15 +355,27 @@ StatusOr<HeapStateCounts> CountHeapState(const KeyGroupsHandle& handle,
   return counter.Take();
 }
 
+StatusOr<bool> HoldsRawTimers(const KeyGroupsHandle& handle, const StreamRanges& stream) {
+  const std::vector<int64_t> offsets = Sorted(handle.offsets);
+  RETURN_IF_ERROR(ExpectNoneTwice(offsets));
+  int32_t number = handle.start_key_group;
+  for (const int64_t offset : handle.offsets) {
+    // A group that was not written.
+    if (offset >= 0) {
+      const StatusOr<bool> timer = HasTimer(stream, offset, EndOf(offsets, offset, stream.size()));
+      RETURN_IF_ERROR(With(timer.status(), "key group {}", number));
+      if (*timer) return true;
+    }
+    ++number;
+  }
+  return false;
+}
+
 StatusOr<std::vector<RawTimers>> CountRawTimers(const KeyGroupsHandle& handle,
                                                 std::string_view stream) {
   std::vector<RawTimers> all;
   const std::vector<int64_t> offsets = Sorted(handle.offsets);
-  for (size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i] >= 0 && offsets[i] == offsets[i - 1]) {
-      return DataLoss("two key groups begin at offset {}", offsets[i]);
-    }
-  }
+  RETURN_IF_ERROR(ExpectNoneTwice(offsets));
   int32_t number = handle.start_key_group;
   for (const int64_t offset : handle.offsets) {
     // A group that was not written.

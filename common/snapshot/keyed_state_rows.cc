@@ -8,10 +8,6 @@
 namespace flink::snapshot {
 namespace {
 
-constexpr uint16_t kEndOfGroup = 0xFFFF;
-/// In the first byte of a key: a state id or the end of the group follows the row.
-constexpr uint8_t kMetadataFollows = 0x80;
-
 Status WalkGroup(const KeyedStateHeader& header, JavaReader& in, const VisitRow& visit) {
   ASSIGN_OR_RETURN(uint16_t state, in.ReadU16("state id"));
   std::string unmarked;

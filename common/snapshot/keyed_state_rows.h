@@ -11,6 +11,11 @@
 
 namespace flink::snapshot {
 
+/// In the place of the next state's id: no rows follow.
+inline constexpr uint16_t kEndOfGroup = 0xFFFF;
+/// In the first byte of a key: a state id or the end of the group follows the row.
+inline constexpr uint8_t kMetadataFollows = 0x80;
+
 /// `state_id` is an index of KeyedStateHeader::states; `key` starts with the prefix of the key
 /// group. What stands in the stream as it is points into it; the rest, keys with a mark and
 /// compressed rows, lives as long as the call.

@@ -168,7 +168,8 @@ class OperatorInspector {
       size_t size = 0;
       const std::optional<KeyedStateHeader> header = ReadHeader(content->bytes, &size);
       if (!header) return;
-      const bool rows = HoldsRows(*groups, *header, content->bytes);
+      // In memory nothing can fail.
+      const bool rows = HoldsRows(*groups, *header, StreamRanges(content->bytes)).value_or(true);
       op_.keyed_format = rows ? "canonical" : "heap";
       rows ? CountRows(*groups, *header, content->bytes)
            : CountHeap(*groups, *header, content->bytes);

@@ -1,9 +1,7 @@
 #include "common/snapshot/state_form.h"
 
-#include <algorithm>
-
 #include "common/snapshot/heap_state.h"
-#include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/state_types.h"
 #include "common/snapshot/stream_content.h"
 
 namespace flink::snapshot {
@@ -26,9 +24,10 @@ StatusOr<std::string> ManagedProblem(const KeyedStateHandle& handle, const std::
   }
   const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
   if (groups == nullptr || groups->kind == KeyGroupsHandle::Kind::kSavepoint) return std::string();
-  ASSIGN_OR_RETURN(const StreamContent content, OpenStream(groups->stream, directory));
-  ASSIGN_OR_RETURN(const KeyedStateHeader header, ParseKeyedStateHeader(content.bytes));
-  if (HoldsRows(*groups, header, content.bytes)) return std::string();
+  ASSIGN_OR_RETURN(const StreamRanges ranges, StreamRanges::Open(groups->stream, directory));
+  ASSIGN_OR_RETURN(const KeyedStateHeader header, ReadKeyedStateHead(groups->stream, directory));
+  ASSIGN_OR_RETURN(const bool rows, HoldsRows(*groups, header, ranges));
+  if (rows) return std::string();
   return fmt::format("its keyed state {}", kHeapForm);
 }
 
@@ -37,16 +36,13 @@ StatusOr<std::string> RawProblem(const KeyedStateHandle& handle, const std::stri
   if (handle.index() == 0) return std::string();
   const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
   if (groups == nullptr) return fmt::format("it {}", kRawState);
-  ASSIGN_OR_RETURN(const StreamContent content, OpenStream(groups->stream, directory));
-  const StatusOr<std::vector<RawTimers>> services = CountRawTimers(*groups, content.bytes);
-  if (!services.ok()) {
-    if (services.status().code() != absl::StatusCode::kFailedPrecondition) return services.status();
+  ASSIGN_OR_RETURN(const StreamRanges ranges, StreamRanges::Open(groups->stream, directory));
+  const StatusOr<bool> timers = HoldsRawTimers(*groups, ranges);
+  if (timers.status().code() == absl::StatusCode::kFailedPrecondition) {
     return fmt::format("it {}", kRawState);
   }
-  const bool none = std::all_of(services->begin(), services->end(), [](const RawTimers& timers) {
-    return timers.event_timers == 0 && timers.processing_timers == 0;
-  });
-  return none ? std::string() : fmt::format("it {}", kRawTimers);
+  RETURN_IF_ERROR(timers.status());
+  return *timers ? fmt::format("it {}", kRawTimers) : std::string();
 }
 
 }  // namespace

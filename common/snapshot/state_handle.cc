@@ -129,6 +129,12 @@ StatusOr<std::string> ResolveStreamPath(const StreamStateHandle& handle,
   return InvalidArgument("a state handle without a file was asked for its path");
 }
 
+Status NestedFormProblem() {
+  return FailedPrecondition(
+      "a state stream is in the nested key-group form of old Flink releases, which cannot be "
+      "read; restore it with Flink 1.13 or later and take a canonical savepoint there");
+}
+
 StatusOr<std::string> ReadStream(const StreamStateHandle& handle,
                                  const std::string& metadata_directory) {
   if (std::holds_alternative<std::monostate>(handle) ||
@@ -136,11 +142,7 @@ StatusOr<std::string> ReadStream(const StreamStateHandle& handle,
     return std::string();
   }
   if (const auto* bytes = std::get_if<InlineHandle>(&handle)) return bytes->bytes;
-  if (std::holds_alternative<OpaqueStreamHandle>(handle)) {
-    return FailedPrecondition(
-        "a state stream is in the nested key-group form of old Flink releases, which cannot be "
-        "read; restore it with Flink 1.13 or later and take a canonical savepoint there");
-  }
+  if (std::holds_alternative<OpaqueStreamHandle>(handle)) return NestedFormProblem();
   ASSIGN_OR_RETURN(const std::string path, ResolveStreamPath(handle, metadata_directory));
   if (const auto* segment = std::get_if<FileSegmentHandle>(&handle)) {
     return io::ReadFileRange(path, static_cast<uint64_t>(segment->start),

@@ -173,6 +173,8 @@ void ForEachStream(SubtaskState& state, const std::function<void(StreamStateHand
 /// handle without file.
 StatusOr<std::string> ResolveStreamPath(const StreamStateHandle& handle,
                                         const std::string& metadata_directory);
+/// Of an OpaqueStreamHandle that is to be read.
+Status NestedFormProblem();
 /// All bytes behind a handle. A file whose size differs from the handle's is an error that names
 /// it.
 StatusOr<std::string> ReadStream(const StreamStateHandle& handle,

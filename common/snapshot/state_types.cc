@@ -22,8 +22,8 @@ std::string Describe(const StateMetaInfo& info, std::string_view key_serializer)
   return text;
 }
 
-/// The stream that begins with the head; null when there is none that can be restored here: the
-/// task says why.
+/// The stream that begins with the head; null when there is none that can be restored here, which
+/// FormProblemOf says.
 const StreamStateHandle* HeadStream(const KeyedStateHandle& handle) {
   const StreamStateHandle* stream = nullptr;
   if (const auto* groups = std::get_if<KeyGroupsHandle>(&handle)) {

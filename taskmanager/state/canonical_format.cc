@@ -99,7 +99,9 @@ Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
   if (!header.ok()) return With(header.status(), "reading {}", name_);
   header_ = std::move(header).value();
   // Before Flink 1.13 rows had the handle of the heap's key groups.
-  if (!snapshot::HoldsRows(handle_, header_, bytes_)) {
+  ASSIGN_OR_RETURN(const bool rows,
+                   snapshot::HoldsRows(handle_, header_, snapshot::StreamRanges(bytes_)));
+  if (!rows) {
     return InvalidArgument("the keyed state {}", snapshot::kHeapForm);
   }
   return OkStatus();

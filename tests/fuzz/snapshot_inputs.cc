@@ -25,10 +25,15 @@ constexpr size_t kMaxExpansion = 64;
 void CountOnTheHeap(const snapshot::KeyGroupsHandle& groups, std::string_view stream) {
   const auto limit = static_cast<int64_t>(kMaxExpansion * stream.size());
   const auto timers = snapshot::CountRawTimers(groups, stream);
+  const auto some = snapshot::HoldsRawTimers(groups, snapshot::StreamRanges(stream));
   if (timers.ok()) {
+    int64_t count = 0;
     for (const auto& service : *timers) {
-      FLINK_CHECK(service.event_timers + service.processing_timers <= limit, "timers overlap");
+      const int64_t own = service.event_timers + service.processing_timers;
+      FLINK_CHECK(own <= limit, "timers overlap");
+      count += own;
     }
+    FLINK_CHECK(some.ok() && *some == (count > 0), "whether there are timers is not agreed");
   }
   const auto header = snapshot::ParseKeyedStateHeader(stream);
   if (!header.ok()) return;

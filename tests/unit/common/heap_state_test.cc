@@ -208,20 +208,79 @@ TEST(HeapStateTest, DamageIsNamedWithItsKeyGroup) {
   }
 }
 
+bool Rows(const Stream& stream) {
+  return HoldsRows(stream.handle, stream.header, StreamRanges(stream.bytes)).value();
+}
+
 // Group 0 is the only one whose number a row can begin with.
 TEST(HeapStateTest, RowsAreToldFromHeapStateInASingleGroup) {
   Stream heap = StreamOf(Basic("Int"), "VALUE", {Bytes({0, 0, 0, 1})});
-  EXPECT_FALSE(HoldsRows(heap.handle, heap.header, heap.bytes));
+  EXPECT_FALSE(Rows(heap));
   heap.handle.start_key_group = 0;
   heap.bytes[static_cast<size_t>(heap.handle.offsets[0]) + 3] = 0;
-  EXPECT_FALSE(HoldsRows(heap.handle, heap.header, heap.bytes));
+  EXPECT_FALSE(Rows(heap));
   Stream rows = heap;
   rows.bytes.resize(static_cast<size_t>(rows.handle.offsets[0]));
   // State 0; key of three bytes with the mark that the end follows; value; end.
   rows.bytes += Bytes({0, 0, 0, 0, 0, 3, 0x80, 9, 0, 0, 0, 0, 4, 1, 2, 3, 4, 0xff, 0xff});
-  EXPECT_TRUE(HoldsRows(rows.handle, rows.header, rows.bytes));
+  EXPECT_TRUE(Rows(rows));
   rows.handle.kind = KeyGroupsHandle::Kind::kLegacy;
-  EXPECT_TRUE(HoldsRows(rows.handle, rows.header, rows.bytes));
+  EXPECT_TRUE(Rows(rows));
+}
+
+/// Key group 0 alone, as before Flink 1.13, of which `states` states are known.
+bool RowsInGroup0(const std::string& group, size_t states) {
+  Stream stream;
+  stream.header.key_serializer = Basic("Byte");
+  for (size_t i = 0; i < states; ++i) {
+    stream.header.states.push_back(
+        StateMetaInfo::KeyValue(std::to_string(i), "VALUE", VoidNamespace(), Basic("Int")));
+  }
+  stream.bytes = SerializeKeyedStateHeader(stream.header).value();
+  stream.handle.kind = KeyGroupsHandle::Kind::kLegacy;
+  stream.handle.offsets = {static_cast<int64_t>(stream.bytes.size())};
+  stream.bytes += group;
+  return Rows(stream);
+}
+
+TEST(HeapStateTest, TheFirstRowOfKeyGroup0Decides) {
+  const std::string row = Bytes({0, 0, 0, 0, 0, 3, 0x00, 9, 0, 0, 0, 0, 4, 1, 2, 3, 4});
+  // Damaged behind it, they are rows all the same.
+  for (const std::string& rest : {std::string(), Bytes({0}), std::string(20, '\xff')}) {
+    EXPECT_TRUE(RowsInGroup0(row + rest, 1)) << rest.size();
+  }
+  for (size_t size = 6; size < row.size(); ++size) {
+    EXPECT_TRUE(RowsInGroup0(row.substr(0, size) + std::string(5, '\0'), 1)) << size;
+  }
+  // Where a state on the heap can have the length of the key for its id, more of it is looked at.
+  const std::string next = row.substr(2);
+  EXPECT_TRUE(RowsInGroup0(row + next + next + next + next, 5));
+  EXPECT_TRUE(RowsInGroup0(row, 5));
+  std::string last = row;
+  last[6] = '\x80';
+  EXPECT_TRUE(RowsInGroup0(last, 5));
+  EXPECT_TRUE(RowsInGroup0(last + Bytes({0xff, 0xff}), 5));
+  EXPECT_TRUE(RowsInGroup0(last + Bytes({0, 4}) + next, 5));
+  EXPECT_FALSE(RowsInGroup0(last + Bytes({0, 5}) + next, 5));
+  std::string other_group = row;
+  other_group[6] = 1;
+  EXPECT_FALSE(RowsInGroup0(other_group, 5));
+}
+
+// The id of its first state stands where rows have the length of a key.
+TEST(HeapStateTest, HeapStateOfKeyGroup0IsToldWhateverItsFirstStateIs) {
+  for (int first = 0; first < 6; ++first) {
+    for (int count = 0; count < 2; ++count) {
+      JavaWriter group;
+      group.WriteI32(0);
+      for (int nth = 0; nth < 6; ++nth) {
+        group.WriteI16(static_cast<int16_t>((first + nth) % 6));
+        group.WriteI32(count);
+        if (count == 1) group.WriteBytes(Bytes({0, 9, 0, 0, 0, 1}));
+      }
+      EXPECT_FALSE(RowsInGroup0(group.bytes(), 6)) << first << " " << count;
+    }
+  }
 }
 
 }  // namespace

@@ -289,6 +289,57 @@ TEST(RestorePlanTest, JsonHasVerdictsAndProblems) {
   EXPECT_THAT(json["problems"], SizeIs(1));
 }
 
+/// What there is to say about a snapshot whose operator "count" has this state, and nothing else.
+std::string ProblemWithStateOfCount(SubtaskState state) {
+  LoadedSnapshot snapshot;
+  OperatorSnapshot op = Empty('b', 1);
+  op.subtasks[0] = std::move(state);
+  snapshot.metadata = Metadata({op});
+  snapshot.directory = "/sp";
+  const RestorePlan plan = PlanRestore(snapshot, Graph(2), {"/sp", false});
+  EXPECT_THAT(
+      Verdicts(plan),
+      ElementsAre("new source", plan.problems.empty() ? "matched count" : "incompatible count"));
+  EXPECT_LE(plan.problems.size(), 1u);
+  return plan.problems.empty() ? "" : plan.problems[0];
+}
+
+TEST(RestorePlanTest, StateThatNobodyHereReadsIsAProblemThatSaysWhatHelps) {
+  const std::string who =
+      "Failed to rollback to checkpoint/savepoint /sp. Of the operator \"Sum\" with the uid "
+      "\"count\" nothing can be restored: ";
+  const std::string raw =
+      who +
+      "it has raw state, which only its class in Apache Flink reads: give the operator another uid "
+      "and start with --allowNonRestoredState to go on without its state.";
+  SubtaskState of_operator;
+  of_operator.raw_operator_state.emplace();
+  of_operator.raw_operator_state->stream = InlineHandle{"r", "raw"};
+  EXPECT_EQ(ProblemWithStateOfCount(of_operator), raw);
+
+  SubtaskState keyed;
+  KeyGroupsHandle groups = Handle({0, 127});
+  groups.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  groups.stream = InlineHandle{"r", "not timers"};
+  keyed.raw_keyed_state = groups;
+  EXPECT_THAT(ProblemWithStateOfCount(keyed), HasSubstr("two key groups begin at offset 0"));
+  groups.offsets.assign(128, -1);
+  keyed.raw_keyed_state = groups;
+  EXPECT_EQ(ProblemWithStateOfCount(keyed), "");
+  groups.offsets[3] = 0;
+  keyed.raw_keyed_state = groups;
+  EXPECT_EQ(ProblemWithStateOfCount(keyed), raw);
+  keyed.raw_keyed_state = IncrementalHandle();
+  EXPECT_EQ(ProblemWithStateOfCount(keyed), raw);
+
+  SubtaskState changelog;
+  changelog.managed_keyed_state = OpaqueKeyedHandle{"\10", {0, 127}};
+  EXPECT_EQ(ProblemWithStateOfCount(changelog),
+            who +
+                "its keyed state is in the form of Apache Flink's changelog, which cannot be "
+                "read here: take a savepoint in canonical format and start from that.");
+}
+
 OperatorSnapshot Finished(char id) {
   OperatorSnapshot op = Empty(id, 2);
   op.fully_finished = true;

@@ -240,5 +240,32 @@ TEST_F(InspectionTest, NamesOperatorsFromTheSideFile) {
   EXPECT_THAT(op.notes, ElementsAre(HasSubstr("subtask 0 cannot be looked into")));
 }
 
+TEST_F(InspectionTest, RawStateIsNoted) {
+  CheckpointMetadata metadata;
+  metadata.checkpoint_id = 1;
+  OperatorSnapshot& op = metadata.operators.emplace_back();
+  op.operator_id = OperatorIdFromUid("count");
+  op.parallelism = 3;
+  op.max_parallelism = 128;
+  op.subtasks[0].raw_operator_state.emplace();
+  op.subtasks[0].raw_operator_state->stream = InlineHandle{"raw", "x"};
+  KeyGroupsHandle groups;
+  groups.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  groups.offsets = {0};
+  groups.stream = InlineHandle{"raw", "not timers"};
+  op.subtasks[1].raw_keyed_state = groups;
+  // Not written: no timers.
+  groups.offsets = {-1};
+  op.subtasks[2].raw_keyed_state = groups;
+  WriteTestFile(io::JoinPath(path_, kMetadataFileName), SerializeMetadata(metadata).value());
+  const auto inspection = InspectSnapshot(path_);
+  ASSERT_TRUE(inspection.ok()) << inspection.status();
+  EXPECT_FALSE(inspection->damaged);
+  ASSERT_EQ(inspection->operators.size(), 1u);
+  EXPECT_THAT(inspection->operators[0].notes,
+              ElementsAre("subtask 0 has raw state, which only its operator can read",
+                          "subtask 1 has raw state, which only its operator can read"));
+}
+
 }  // namespace
 }  // namespace flink::snapshot

@@ -1,0 +1,188 @@
+// In which forms keyed state is refused, and that files are read for it as they are found.
+
+#include "common/snapshot/state_form.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/io/file_system.h"
+#include "common/io/temp_directory.h"
+#include "common/snapshot/keyed_state_header.h"
+#include "common/snapshot/serializer_snapshot.h"
+
+namespace flink::snapshot {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kByte[] =
+    "org.apache.flink.api.common.typeutils.base.ByteSerializer$ByteSerializerSnapshot";
+
+std::string Kryo() {
+  JavaWriter writer;
+  writer.WriteUtf("org.apache.flink.api.java.typeutils.runtime.kryo.KryoSerializerSnapshot");
+  writer.WriteI32(2);
+  writer.WriteUtf("a.Type");
+  for (int map = 0; map < 3; ++map) {
+    writer.WriteI64(0x000004F2C69A3D70);
+    writer.WriteI32(0);
+  }
+  return writer.TakeBytes();
+}
+
+/// One service with this number of timers, all of whose bytes are `timers`.
+std::string RawGroup(const std::string& key, int32_t count, const std::string& timers) {
+  JavaWriter writer;
+  writer.WriteI32(static_cast<int32_t>(0xF1CD859F));
+  writer.WriteI32(2);
+  writer.WriteI32(1);
+  writer.WriteUtf("user-timers");
+  writer.WriteBytes(key);
+  writer.WriteBytes(SimpleSerializerSnapshot(kByte));
+  writer.WriteI32(count);
+  writer.WriteBytes(timers);
+  if (count == 0) writer.WriteI32(0);
+  return writer.TakeBytes();
+}
+
+/// Key groups from 64 on.
+KeyGroupsHandle Groups(const std::vector<std::string>& groups, std::string* bytes) {
+  KeyGroupsHandle handle;
+  handle.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  handle.start_key_group = 64;
+  for (const std::string& group : groups) {
+    handle.offsets.push_back(static_cast<int64_t>(bytes->size()));
+    *bytes += group;
+  }
+  return handle;
+}
+
+OperatorSnapshot Raw(const std::vector<std::string>& groups) {
+  std::string bytes;
+  KeyGroupsHandle handle = Groups(groups, &bytes);
+  handle.stream = InlineHandle{"raw", bytes};
+  OperatorSnapshot op;
+  op.subtasks[0].raw_keyed_state = handle;
+  return op;
+}
+
+TEST(StateFormTest, WithoutTimersRawTimersAreNothingWhateverTheirKeysAre) {
+  const std::string byte = SimpleSerializerSnapshot(kByte);
+  for (const std::string& key : {byte, Kryo()}) {
+    EXPECT_EQ(FormProblemOf(Raw({RawGroup(key, 0, ""), RawGroup(key, 0, "")}), "/").value(), "");
+  }
+}
+
+TEST(StateFormTest, TheFirstTimerDecides) {
+  const std::string byte = SimpleSerializerSnapshot(kByte);
+  const std::string none = RawGroup(byte, 0, "");
+  // Nothing behind the number of timers is looked at: neither they nor other key groups.
+  for (const std::string& some : {RawGroup(byte, 1 << 30, ""), RawGroup(Kryo(), 1, "xyz")}) {
+    EXPECT_THAT(FormProblemOf(Raw({none, some, "damaged"}), "/").value(),
+                HasSubstr("it has timers on the heap beside its RocksDB state"));
+  }
+  EXPECT_THAT(FormProblemOf(Raw({none, "of its own: x"}), "/").value(),
+              HasSubstr("it has raw state, which only its class in Apache Flink reads"));
+  EXPECT_THAT(FormProblemOf(Raw({none + "more"}), "/").value(), HasSubstr("it has raw state"));
+  const auto cut = FormProblemOf(Raw({none, none.substr(0, none.size() - 1)}), "/");
+  EXPECT_EQ(cut.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(cut.status()), HasSubstr("key group 65"));
+}
+
+// More than is read at first.
+TEST(StateFormTest, ServicesAreReadHoweverLongTheyAre) {
+  std::string many(RawGroup(SimpleSerializerSnapshot(kByte), 0, ""));
+  const std::string service = many.substr(12);
+  constexpr int kServices = 2000;
+  for (int i = 1; i < kServices; ++i) many += service;
+  JavaWriter count;
+  count.WriteI32(kServices);
+  many.replace(8, 4, count.bytes());
+  ASSERT_GT(many.size(), 128u << 10);
+  EXPECT_EQ(FormProblemOf(Raw({many}), "/").value(), "");
+  EXPECT_THAT(FormProblemOf(Raw({many + "more"}), "/").value(), HasSubstr("it has raw state"));
+  many.replace(many.size() - 1, 1, "\1");
+  EXPECT_THAT(FormProblemOf(Raw({many}), "/").value(), HasSubstr("it has timers"));
+}
+
+class StateFormFileTest : public ::testing::Test {
+ protected:
+  /// Checks `op` again and again while its file is cut and written. Whatever comes of it, the
+  /// process lives.
+  void CheckWhileTheFileIsCut(const OperatorSnapshot& op, const std::string& bytes,
+                              const std::string& refusal) {
+    ASSERT_TRUE(io::WriteFileDurably(path_, bytes).ok());
+    EXPECT_THAT(FormProblemOf(op, "/").value(), HasSubstr(refusal));
+    std::atomic<bool> end = false;
+    std::thread other([&] {
+      while (!end) {
+        std::filesystem::resize_file(path_, bytes.size() / 4);
+        std::ofstream(path_, std::ios::app | std::ios::binary) << bytes.substr(bytes.size() / 4);
+      }
+    });
+    int errors = 0;
+    for (int i = 0; i < 3000; ++i) errors += FormProblemOf(op, "/").ok() ? 0 : 1;
+    end = true;
+    other.join();
+    EXPECT_GT(errors, 0);
+    std::filesystem::resize_file(path_, bytes.size() / 4);
+    EXPECT_THAT(Message(FormProblemOf(op, "/").status()), HasSubstr(path_));
+  }
+
+  io::TempDirectory directory_ = io::TempDirectory::Create("form").value();
+  std::string path_ = directory_.File("state");
+};
+
+TEST_F(StateFormFileTest, AFileThatShrinksMeanwhileIsAnError) {
+  KeyedStateHeader header;
+  header.key_serializer = SimpleSerializerSnapshot(kByte);
+  std::string bytes = SerializeKeyedStateHeader(header).value();
+  std::vector<std::string> groups;
+  for (int32_t number = 64; number < 128; ++number) {
+    JavaWriter group;
+    group.WriteI32(number);
+    groups.push_back(group.bytes() + std::string(16 << 10, '\0'));
+  }
+  OperatorSnapshot op;
+  KeyGroupsHandle handle = Groups(groups, &bytes);
+  handle.stream = FileHandle{path_, static_cast<int64_t>(bytes.size())};
+  op.subtasks[0].managed_keyed_state = handle;
+  CheckWhileTheFileIsCut(op, bytes, "Apache Flink's heap state backend");
+}
+
+TEST_F(StateFormFileTest, ARawFileThatShrinksMeanwhileIsAnError) {
+  const std::string none = RawGroup(SimpleSerializerSnapshot(kByte), 0, "");
+  std::vector<std::string> groups(256, none);
+  std::string bytes;
+  OperatorSnapshot op;
+  KeyGroupsHandle handle = Groups(groups, &bytes);
+  handle.stream = FileHandle{path_, static_cast<int64_t>(bytes.size())};
+  op.subtasks[0].raw_keyed_state = handle;
+  CheckWhileTheFileIsCut(op, bytes, "");
+}
+
+TEST_F(StateFormFileTest, AStreamOfTheNestedFormIsNamedAsThat) {
+  KeyGroupsHandle handle;
+  handle.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  handle.offsets = {0};
+  handle.stream = OpaqueStreamHandle{"\3"};
+  OperatorSnapshot managed;
+  managed.subtasks[0].managed_keyed_state = handle;
+  OperatorSnapshot raw;
+  raw.subtasks[0].raw_keyed_state = handle;
+  for (const OperatorSnapshot& op : {managed, raw}) {
+    EXPECT_THAT(Message(FormProblemOf(op, "/").status()),
+                HasSubstr("the nested key-group form of old Flink releases"));
+  }
+}
+
+}  // namespace
+}  // namespace flink::snapshot
