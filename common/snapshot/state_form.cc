@@ -1,5 +1,7 @@
 #include "common/snapshot/state_form.h"
 
+#include <algorithm>
+
 #include "common/snapshot/heap_state.h"
 #include "common/snapshot/state_types.h"
 #include "common/snapshot/stream_content.h"
@@ -14,13 +16,30 @@ constexpr char kRawTimers[] =
 constexpr char kRawState[] =
     "has raw state, which only its class in Apache Flink reads: give the operator another uid and "
     "start with --allowNonRestoredState to go on without its state";
+constexpr char kMerged[] =
+    "has RocksDB files that are no files of their own, as Apache Flink merges them with "
+    "execution.checkpointing.file-merging.enabled, which cannot be read here: take a savepoint in "
+    "canonical format and start from that";
 constexpr char kChangelog[] =
     "is in the form of Apache Flink's changelog, which cannot be read here: take a savepoint in "
     "canonical format and start from that";
 
+bool IsWholeFile(const LocalFile& file) {
+  return std::holds_alternative<InlineHandle>(file.stream) ||
+         std::holds_alternative<FileHandle>(file.stream) ||
+         std::holds_alternative<RelativeFileHandle>(file.stream);
+}
+
 StatusOr<std::string> ManagedProblem(const KeyedStateHandle& handle, const std::string& directory) {
   if (std::holds_alternative<OpaqueKeyedHandle>(handle)) {
     return fmt::format("its keyed state {}", kChangelog);
+  }
+  if (const auto* files = std::get_if<IncrementalHandle>(&handle)) {
+    // RocksDB opens whole files only.
+    const bool whole =
+        std::all_of(files->shared_files.begin(), files->shared_files.end(), IsWholeFile) &&
+        std::all_of(files->private_files.begin(), files->private_files.end(), IsWholeFile);
+    return whole ? std::string() : fmt::format("its keyed state {}", kMerged);
   }
   const auto* groups = std::get_if<KeyGroupsHandle>(&handle);
   if (groups == nullptr || groups->kind == KeyGroupsHandle::Kind::kSavepoint) return std::string();

@@ -81,20 +81,13 @@ StatusOr<CanonicalStream> CanonicalWriter::Finish() {
 Status CanonicalReader::Open(const snapshot::KeyGroupsHandle& handle,
                              const std::string& base_directory) {
   handle_ = handle;
-  if (const auto* in_place = std::get_if<snapshot::InlineHandle>(&handle.stream)) {
+  if (std::holds_alternative<snapshot::InlineHandle>(handle_.stream)) {
     name_ = "keyed state in the snapshot's metadata";
-    inline_bytes_ = in_place->bytes;
-    bytes_ = inline_bytes_;
   } else {
-    ASSIGN_OR_RETURN(name_, snapshot::ResolveStreamPath(handle.stream, base_directory));
-    ASSIGN_OR_RETURN(file_, io::MappedFile::Open(name_));
-    bytes_ = file_.bytes();
-    const int64_t expected = snapshot::StreamSize(handle.stream);
-    if (static_cast<int64_t>(bytes_.size()) != expected) {
-      return DataLoss("{} has {} bytes, the snapshot says {}: the file is damaged or incomplete",
-                      name_, bytes_.size(), expected);
-    }
+    ASSIGN_OR_RETURN(name_, snapshot::ResolveStreamPath(handle_.stream, base_directory));
   }
+  ASSIGN_OR_RETURN(content_, snapshot::OpenStream(handle_.stream, base_directory));
+  bytes_ = content_.bytes;
   auto header = snapshot::ParseKeyedStateHeader(bytes_);
   if (!header.ok()) return With(header.status(), "reading {}", name_);
   header_ = std::move(header).value();

@@ -12,9 +12,9 @@
 #include "common/base/status.h"
 #include "common/io/checksum.h"
 #include "common/io/direct_file.h"
-#include "common/io/mapped_file.h"
 #include "common/snapshot/keyed_state_header.h"
 #include "common/snapshot/state_handle.h"
+#include "common/snapshot/stream_content.h"
 #include "flink/buffer.h"
 #include "flink/key_group.h"
 
@@ -92,8 +92,7 @@ class CanonicalReader {
   snapshot::KeyGroupsHandle handle_;
   snapshot::KeyedStateHeader header_;
   std::string name_;  // For messages.
-  std::string inline_bytes_;
-  io::MappedFile file_;
+  snapshot::StreamContent content_;
   std::string_view bytes_;
 };
 

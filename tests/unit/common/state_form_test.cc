@@ -113,6 +113,28 @@ TEST(StateFormTest, ServicesAreReadHoweverLongTheyAre) {
   EXPECT_THAT(FormProblemOf(Raw({many}), "/").value(), HasSubstr("it has timers"));
 }
 
+TEST(StateFormTest, RocksDbFilesThatWereMergedAreRefused) {
+  IncrementalHandle files;
+  files.meta = InlineHandle{"meta", ""};
+  files.shared_files = {{"000007.sst", FileHandle{"/d/a", 5}}};
+  files.private_files = {{"CURRENT", InlineHandle{"b", "x"}},
+                         {"MANIFEST", RelativeFileHandle{"c", 5}}};
+  OperatorSnapshot op;
+  op.subtasks[0].managed_keyed_state = files;
+  EXPECT_EQ(FormProblemOf(op, "/").value(), "");
+  for (const StreamStateHandle& part :
+       {StreamStateHandle(FileSegmentHandle{100, 5, 1, "/d/merged", "id"}),
+        StreamStateHandle(OpaqueStreamHandle{"\3"})}) {
+    for (auto list : {&IncrementalHandle::shared_files, &IncrementalHandle::private_files}) {
+      IncrementalHandle merged = files;
+      (merged.*list).push_back({"000008.sst", part});
+      op.subtasks[0].managed_keyed_state = merged;
+      EXPECT_THAT(FormProblemOf(op, "/").value(),
+                  HasSubstr("its keyed state has RocksDB files that are no files of their own"));
+    }
+  }
+}
+
 class StateFormFileTest : public ::testing::Test {
  protected:
   /// Checks `op` again and again while its file is cut and written. Whatever comes of it, the

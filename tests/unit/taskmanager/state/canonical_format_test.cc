@@ -201,6 +201,26 @@ TEST(CanonicalFormat, EveryTruncationIsAnError) {
   }
 }
 
+// As Flink merges the files of checkpoints.
+TEST(CanonicalFormat, AStreamMayBeAPartOfAFile) {
+  CanonicalHarness harness;
+  KeyGroupsHandle handle = Stream(Hex("0000 00000002 8509 00000001 39 FFFF"));
+  const std::string bytes = std::get<InlineHandle>(handle.stream).bytes;
+  const std::string path = harness.File("merged");
+  ASSERT_TRUE(io::WriteFileDurably(path, "before" + bytes + "behind").ok());
+  const auto size = static_cast<int64_t>(bytes.size());
+  handle.stream = snapshot::FileSegmentHandle{6, size, 0, path, "id"};
+  CanonicalReader reader;
+  CanonicalReader::Group group;
+  const Status read = ReadGroup(handle, &group, &reader);
+  ASSERT_TRUE(read.ok()) << Message(read);
+  ASSERT_EQ(group.rows.size(), 1u);
+  EXPECT_EQ(group.rows[0].value, "9");
+  handle.stream = snapshot::FileSegmentHandle{20, size, 0, path, "id"};
+  CanonicalReader beyond;
+  EXPECT_THAT(Message(ReadGroup(handle, &group, &beyond)), HasSubstr(path));
+}
+
 TEST(CanonicalFormat, OnlyAStreamOverTheThresholdIsAFile) {
   CanonicalHarness harness;
   for (const bool over : {false, true}) {
