@@ -153,7 +153,8 @@ Status ReadClassAndMaps(JavaReader& reader, bool pojo, int depth, SerializerTree
   RETURN_IF_ERROR(ReadOptionalMap(reader, [&](const std::string& name, std::string_view value) {
     JavaReader nested(value);
     SerializerTree& field = tree->nested.emplace_back();
-    if (!ReadVersioned(nested, depth + 1, &field).ok()) field.type.assign(1, '?');
+    field.partial = !ReadVersioned(nested, depth + 1, &field).ok();
+    if (field.partial) field.type.assign(1, '?');
     fields += (fields.empty() ? "" : ", ") + name + ": " + field.type;
   }));
   for (int map = 1; map < 3; ++map) {

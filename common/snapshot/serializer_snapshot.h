@@ -34,6 +34,8 @@ struct SerializerTree {
   std::string class_name;
   /// See TypeNameOf. "?": a field of a POJO whose snapshot cannot be read.
   std::string type;
+  /// A field of a POJO whose snapshot can be read only up to somewhere.
+  bool partial = false;
   /// Elements, key and value, or fields, in the order in which a value has them.
   std::vector<SerializerTree> nested;
   /// Of a Nullable: bytes that stand for a missing value.

@@ -13,27 +13,30 @@ constexpr uint8_t kPojoOfItsClass = 2;
 /// BigIntegers of few bytes: null, 0, 1 and 10; of others their number of bytes is added to it.
 constexpr int32_t kBigIntegerBytes = 4;
 
-Status SkipVarint(JavaReader& in, uint32_t* number) {
-  *number = 0;
+StatusOr<uint32_t> ReadVarint(JavaReader& in) {
+  uint32_t number = 0;
   for (int shift = 0; shift < 35; shift += 7) {
     ASSIGN_OR_RETURN(const uint8_t byte, in.ReadU8("text"));
-    *number |= static_cast<uint32_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return OkStatus();
+    number |= static_cast<uint32_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return number;
   }
   return in.Error(in.offset(), "expected a number of at most 5 bytes");
 }
 
-Status SkipString(JavaReader& in) {
+/// `null`: 1 where a count of 0 stands for no text and others are one more, otherwise 0.
+Status SkipString(JavaReader& in, uint32_t null) {
   const size_t at = in.offset();
-  uint32_t count = 0;
-  RETURN_IF_ERROR(SkipVarint(in, &count));
-  if (count > 0 && count - 1 > in.remaining()) {
-    return in.Error(at, "a text has {} characters, but only {} bytes follow", count - 1,
-                    in.remaining());
+  ASSIGN_OR_RETURN(const uint32_t count, ReadVarint(in));
+  size_t left = count - std::min(count, null);
+  if (left > in.remaining()) {
+    return in.Error(at, "a text has {} characters, but only {} bytes follow", left, in.remaining());
   }
-  for (uint32_t i = 1; i < count; ++i) {
-    uint32_t unit = 0;
-    RETURN_IF_ERROR(SkipVarint(in, &unit));
+  // A character ends with its only byte below 0x80, so as many bytes as characters are missing
+  // follow at least.
+  while (left > 0) {
+    ASSIGN_OR_RETURN(const std::string_view bytes, in.ReadBytes(left, "text"));
+    left -= static_cast<size_t>(std::count_if(
+        bytes.begin(), bytes.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; }));
   }
   return OkStatus();
 }
@@ -83,7 +86,7 @@ StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
   };
   static const std::map<std::string_view, Known> kOthers = {
       {"StringSerializerSnapshot", {Shape::kString, 0, 0}},
-      {"StringValueSerializerSnapshot", {Shape::kString, 0, 0}},
+      {"StringValueSerializerSnapshot", {Shape::kStringValue, 0, 0}},
       {"BigIntSerializerSnapshot", {Shape::kBigInteger, 0, 0}},
       {"BigDecSerializerSnapshot", {Shape::kBigDecimal, 0, 0}},
       {"BooleanPrimitiveArraySerializerSnapshot", {Shape::kArray, 1, 0}},
@@ -108,7 +111,7 @@ StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
       {"JavaEitherSerializerSnapshot", {Shape::kEither, 0, 2}},
       {"PojoSerializerSnapshot", {Shape::kPojo, 0, SIZE_MAX}},
   };
-  const std::string_view class_name = tree.class_name;
+  const std::string_view class_name = tree.partial ? std::string_view() : tree.class_name;
   const size_t at = class_name.find_last_of(".$");
   const std::string_view name =
       at == std::string_view::npos ? class_name : class_name.substr(at + 1);
@@ -151,7 +154,9 @@ Status ValueFormat::Skip(JavaReader& in) const {
     case Shape::kFixed:
       return in.ReadBytes(size_, "value").status();
     case Shape::kString:
-      return SkipString(in);
+      return SkipString(in, 1);
+    case Shape::kStringValue:
+      return SkipString(in, 0);
     case Shape::kBigInteger:
       return SkipBigInteger(in).status();
     case Shape::kBigDecimal: {

@@ -25,8 +25,9 @@ class ValueFormat {
 
  private:
   enum class Shape {
-    kFixed,   // size_ bytes
-    kString,  // one more than the units, then the units; all of variable length
+    kFixed,        // size_ bytes
+    kString,       // one more than the units, then the units; all of variable length
+    kStringValue,  // their number, then the units
     kBigInteger,
     kBigDecimal,
     kArray,     // count, then size_ bytes each

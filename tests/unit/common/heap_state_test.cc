@@ -46,6 +46,23 @@ std::string Kryo() {
   }
   return writer.TakeBytes();
 }
+/// Of a class with one field.
+std::string Pojo(const std::string& field) {
+  JavaWriter writer;
+  writer.WriteUtf(std::string(kRuntime) + "PojoSerializerSnapshot");
+  writer.WriteI32(2);
+  writer.WriteUtf("a.Pojo");
+  for (int map = 0; map < 3; ++map) {
+    writer.WriteI64(0x000004F2C69A3D70);
+    writer.WriteI32(map == 0 ? 1 : 0);
+    if (map != 0) continue;
+    writer.WriteUtf("field");
+    writer.WriteBool(false);
+    writer.WriteBool(true);
+    writer.WriteSizedBytes(field);
+  }
+  return writer.TakeBytes();
+}
 std::string Bytes(std::initializer_list<int> bytes) {
   std::string text;
   for (const int byte : bytes) text += static_cast<char>(byte);
@@ -96,6 +113,10 @@ TEST(HeapStateTest, ValuesOfEveryTypeAreReadToTheirEnd) {
   const std::vector<Case> cases = {
       {Basic("Short"), {Bytes({1, 2})}},
       {Basic("String"), {Bytes({0}), Bytes({1}), Bytes({3, 'a', 0xe9, 1})}},
+      // Not one more than its characters, as a String: there is no null.
+      {SimpleSerializerSnapshot(std::string(kBase) + "StringValueSerializer$"
+                                                     "StringValueSerializerSnapshot"),
+       {Bytes({0}), Bytes({2, 'a', 0xe9, 1}), Bytes({3, 0xac, 0xc1, 3, 'b', 'c'})}},
       {Basic("BigInt"), {Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 3}), Bytes({0, 0, 0, 6, 1, 2})}},
       {Basic("BigDec"),
        {Bytes({0, 0, 0, 0}), Bytes({0, 0, 0, 5, 7, 0, 0, 0, 2}), Bytes({0, 0, 0, 1, 0, 0, 0, 0})}},
@@ -179,6 +200,27 @@ TEST(HeapStateTest, BehindValuesThatOnlyTheirClassCanReadNothingIsKnown) {
   EXPECT_EQ(none->states[0].bytes, 0);
   EXPECT_EQ(none->states[1].entries, 1);
   EXPECT_THAT(none->reason, IsEmpty());
+}
+
+// What is known of its start does not make a shorter row of it.
+TEST(HeapStateTest, AFieldThatIsKnownInPartIsUnknown) {
+  JavaWriter later;
+  later.WriteUtf(std::string(kBase) + "ShortSerializer$ShortSerializerSnapshot");
+  later.WriteI32(9);
+  const std::string row = std::string(kRuntime) + "RowSerializer$RowSerializerSnapshot";
+  const auto pojo_of = [&](const std::string& second) {
+    return Pojo(Made(row, {Basic("Byte"), second, Basic("Byte")}, 4, Bytes({0})));
+  };
+  const std::string value = Bytes({2, 0, 0, 1, 0, 2, 3});
+  const auto known = Count(StreamOf(pojo_of(Basic("Short")), "VALUE", {value}));
+  ASSERT_TRUE(known.ok()) << known.status();
+  EXPECT_EQ(known->states[0].bytes, 2 + static_cast<int64_t>(value.size()));
+  EXPECT_EQ(known->states[1].entries, 1);
+  const auto counts = Count(StreamOf(pojo_of(later.bytes()), "VALUE", {value}));
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  EXPECT_EQ(counts->states[0].entries, 1);
+  EXPECT_EQ(counts->states[0].bytes, std::nullopt);
+  EXPECT_THAT(counts->reason, HasSubstr("where a value of the type ? ends"));
 }
 
 TEST(HeapStateTest, DamageIsNamedWithItsKeyGroup) {
