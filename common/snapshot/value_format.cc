@@ -53,15 +53,9 @@ StatusOr<bool> SkipBigInteger(JavaReader& in) {
   return size != 0;
 }
 
-}  // namespace
-
-StatusOr<ValueFormat> ValueFormat::Of(std::string_view snapshot) {
-  ASSIGN_OR_RETURN(const SerializerTree tree, ParseSerializerSnapshot(snapshot));
-  return OfTree(tree);
-}
-
-StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
-  static const std::map<std::string_view, size_t> kFixedSizes = {
+/// Bytes of every value of a serializer, by the class of its snapshot.
+const std::map<std::string_view, size_t>& FixedSizes() {
+  static const std::map<std::string_view, size_t> kSizes = {
       {"BooleanSerializerSnapshot", 1},      {"ByteSerializerSnapshot", 1},
       {"ShortSerializerSnapshot", 2},        {"CharSerializerSnapshot", 2},
       {"IntSerializerSnapshot", 4},          {"LongSerializerSnapshot", 8},
@@ -78,6 +72,17 @@ StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
       {"LocalTimeSerializerSnapshot", 7},    {"LocalDateTimeSerializerSnapshot", 13},
       {"EnumSerializerSnapshot", 4},
   };
+  return kSizes;
+}
+
+}  // namespace
+
+StatusOr<ValueFormat> ValueFormat::Of(std::string_view snapshot) {
+  ASSIGN_OR_RETURN(const SerializerTree tree, ParseSerializerSnapshot(snapshot));
+  return OfTree(tree);
+}
+
+StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
   struct Known {
     Shape shape;
     size_t size;
@@ -117,7 +122,7 @@ StatusOr<ValueFormat> ValueFormat::OfTree(const SerializerTree& tree) {
       at == std::string_view::npos ? class_name : class_name.substr(at + 1);
   const bool is_of_flink = class_name.starts_with("org.apache.flink.");
   ValueFormat format;
-  if (const auto fixed = kFixedSizes.find(name); fixed != kFixedSizes.end() && is_of_flink) {
+  if (const auto fixed = FixedSizes().find(name); fixed != FixedSizes().end() && is_of_flink) {
     format.size_ = fixed->second;
     return format;
   }

@@ -166,7 +166,7 @@ TextFileSource::Reader::~Reader() = default;
 void TextFileSource::Reader::Open(const Split& split) {
   CheckNotCompressed(split.path);
   split_ = split;
-  const Split::Position position = split.position.value_or(Split::Position{});
+  const Split::Position position = split.position.value_or(Split::Position{Split::kNoOffset, 0});
   next_ = position.offset == Split::kNoOffset ? split.offset : position.offset;
   end_ = split.offset + split.length;
   lines_to_skip_ = position.lines;

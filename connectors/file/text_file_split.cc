@@ -125,9 +125,8 @@ Split ReadFlinkSplit(BufferReader& in) {
   if (hosts < 0) throw DecodeError("a split has a negative number of hosts");
   for (int32_t i = 0; i < hosts; ++i) split.hosts.emplace_back(in.GetBytes(in.Get<uint16_t>()));
   if (in.Get<uint8_t>() != 0) {
-    split.position.emplace();
-    split.position->offset = in.Get<int64_t>();
-    split.position->lines = in.Get<int64_t>();
+    const int64_t offset = in.Get<int64_t>();
+    split.position = Split::Position{offset, in.Get<int64_t>()};
   }
   if (split.offset < 0 || split.length < 0 ||
       split.length > std::numeric_limits<int64_t>::max() - split.offset) {
@@ -153,6 +152,40 @@ Split ReadAnySplit(BufferReader& in, int32_t version) {
   Split split = old ? ReadOldSplit(in) : ReadFlinkSplit(in);
   if (in.remaining() != 0) throw DecodeError("a split is longer than its content");
   return split;
+}
+
+std::deque<Split> ReadOldSplits(BufferReader& in) {
+  const int32_t n = in.Get<int32_t>();
+  if (n < 0 || static_cast<size_t>(n) > in.remaining() / kOldSplitBytes)
+    throw DecodeError("its state begins like none that this build knows");
+  std::deque<Split> splits;
+  for (int32_t i = 0; i < n; ++i) splits.push_back(ReadOldSplit(in));
+  return splits;
+}
+
+/// What follows the magic number.
+std::deque<Split> ReadFlinkSplits(BufferReader& in) {
+  const int32_t version = GetLittle<int32_t>(in);
+  const int32_t n = GetLittle<int32_t>(in);
+  const int32_t paths = GetLittle<int32_t>(in);
+  if (n < 0 || paths < 0 ||
+      static_cast<size_t>(n) + static_cast<size_t>(paths) > in.remaining() / kLengthBytes) {
+    throw DecodeError("its state has more splits than bytes");
+  }
+  if (paths > 0) {
+    throw DecodeError(
+        "it watches a directory for new files and has seen " + std::to_string(paths) +
+        "; this source reads the files that are there when a job starts afresh, and would miss "
+        "those that come later");
+  }
+  std::deque<Split> splits;
+  for (int32_t i = 0; i < n; ++i) {
+    const int32_t length = GetLittle<int32_t>(in);
+    if (length < 0) throw DecodeError("a split has a negative length");
+    BufferReader split(in.GetBytes(static_cast<size_t>(length)));
+    splits.push_back(ReadAnySplit(split, version));
+  }
+  return splits;
 }
 
 /// What `read` gives, or a message that says who cannot go on.
@@ -203,35 +236,10 @@ void TextFileSource::WriteEnumerator(BufferWriter& out, const std::deque<Split>&
 
 std::deque<TextFileSource::Split> TextFileSource::ReadEnumerator(BufferReader& in) {
   return Restored("the coordinator", [&] {
-    std::deque<Split> splits;
     BufferReader start = in;
-    if (GetLittle<uint32_t>(start) != kMagic) {
-      const int32_t n = in.Get<int32_t>();
-      if (n < 0 || static_cast<size_t>(n) > in.remaining() / kOldSplitBytes)
-        throw DecodeError("its state begins like none that this build knows");
-      for (int32_t i = 0; i < n; ++i) splits.push_back(ReadOldSplit(in));
-    } else {
-      in = start;
-      const int32_t version = GetLittle<int32_t>(in);
-      const int32_t n = GetLittle<int32_t>(in);
-      const int32_t paths = GetLittle<int32_t>(in);
-      if (n < 0 || paths < 0 ||
-          static_cast<size_t>(n) + static_cast<size_t>(paths) > in.remaining() / kLengthBytes) {
-        throw DecodeError("its state has more splits than bytes");
-      }
-      if (paths > 0) {
-        throw DecodeError(
-            "it watches a directory for new files and has seen " + std::to_string(paths) +
-            "; this source reads the files that are there when a job starts afresh, and would miss "
-            "those that come later");
-      }
-      for (int32_t i = 0; i < n; ++i) {
-        const int32_t length = GetLittle<int32_t>(in);
-        if (length < 0) throw DecodeError("a split has a negative length");
-        BufferReader split(in.GetBytes(static_cast<size_t>(length)));
-        splits.push_back(ReadAnySplit(split, version));
-      }
-    }
+    const bool old = GetLittle<uint32_t>(start) != kMagic;
+    if (!old) in = start;
+    std::deque<Split> splits = old ? ReadOldSplits(in) : ReadFlinkSplits(in);
     if (in.remaining() != 0) throw DecodeError("its state is longer than its content");
     return splits;
   });

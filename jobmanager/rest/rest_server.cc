@@ -62,37 +62,10 @@ RestRequest Convert(const httplib::Request& from) {
   return request;
 }
 
-}  // namespace
-
-struct RestServer::Impl {
-  httplib::Server server;
-  RestRouter router;
-  int port = 0;
-  std::thread thread;
-};
-
-RestServer::RestServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-
-RestServer::~RestServer() {
-  impl_->server.stop();
-  if (impl_->thread.joinable()) impl_->thread.join();
-}
-
-int RestServer::port() const { return impl_->port; }
-
-StatusOr<std::unique_ptr<RestServer>> RestServer::Start(const Configuration& configuration,
-                                                        Dispatcher* dispatcher) {
-  auto impl = std::make_unique<Impl>();
-  const DispatcherGateway gateway(dispatcher);
-  AddClusterHandlers(gateway, impl->router);
-  AddJobHandlers(gateway, impl->router);
-  AddOperationHandlers(gateway, impl->router);
-  AddSubmitHandler(gateway, impl->router);
-
-  httplib::Server& server = impl->server;
-  const auto handle = [router = &impl->router](const httplib::Request& from,
-                                               httplib::Response& to) {
-    const RestResponse response = router->Route(Convert(from));
+/// Every request goes to the router, which outlives the server.
+void AnswerWith(const RestRouter& router, httplib::Server& server) {
+  const auto handle = [&router](const httplib::Request& from, httplib::Response& to) {
+    const RestResponse response = router.Route(Convert(from));
     to.status = response.status;
     to.set_header("Access-Control-Allow-Origin", "*");
     to.set_content(response.body, kContentType);
@@ -119,6 +92,36 @@ StatusOr<std::unique_ptr<RestServer>> RestServer::Start(const Configuration& con
     to.set_header("Access-Control-Allow-Origin", "*");
     to.set_content(PlainErrorResponse(to.status, {text}).body, kContentType);
   });
+}
+
+}  // namespace
+
+struct RestServer::Impl {
+  httplib::Server server;
+  RestRouter router;
+  int port = 0;
+  std::thread thread;
+};
+
+RestServer::RestServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+RestServer::~RestServer() {
+  impl_->server.stop();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+int RestServer::port() const { return impl_->port; }
+
+StatusOr<std::unique_ptr<RestServer>> RestServer::Start(const Configuration& configuration,
+                                                        Dispatcher* dispatcher) {
+  auto impl = std::make_unique<Impl>();
+  const DispatcherGateway gateway(dispatcher);
+  AddClusterHandlers(gateway, impl->router);
+  AddJobHandlers(gateway, impl->router);
+  AddOperationHandlers(gateway, impl->router);
+  AddSubmitHandler(gateway, impl->router);
+  httplib::Server& server = impl->server;
+  AnswerWith(impl->router, server);
   ASSIGN_OR_RETURN(const int64_t max_content, configuration.GetInt(options::kRestMaxContentLength));
   server.set_payload_max_length(static_cast<size_t>(max_content));
   server.set_tcp_nodelay(true);

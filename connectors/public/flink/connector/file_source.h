@@ -41,8 +41,8 @@ class TextFileSource {
   struct Split {
     /// Where a reader goes on. Flink's CheckpointedPosition.
     struct Position {
-      int64_t offset = kNoOffset;  ///< In the file; kNoOffset: where the split begins.
-      int64_t lines = 0;           ///< To skip from there.
+      int64_t offset;  ///< In the file; kNoOffset: where the split begins.
+      int64_t lines;   ///< To skip from there.
     };
     static constexpr int64_t kNoOffset = -1;
 
