@@ -128,24 +128,33 @@ class SnapshotFigures:
         return path
 
     def drag(self, savepoint):
-        """Throughput at full speed during a canonical savepoint and without, for about as long as one takes."""
+        """Throughput at full speed during a canonical savepoint, of that before the first one.
+
+        What a savepoint leaves to do shows between two of them: that throughput is in the note.
+        """
         job = self.start("-s", savepoint)
         self.c.wait_for("full speed", lambda: self.records() >= self.keys, 300, 0.1)
-        ratios = []
+        without = self.rate(*self.records_without_savepoint(6))
+        during, between = [], []
         for _ in range(TRIALS):
             begin = time.time()
-            before = self.records()
-            self.c.wait_for("records without a savepoint", lambda: self.records() >= before + 3 * self.keys, 300, 0.1)
-            triggered = time.time()
-            path, elapsed, completed = self.savepoint(job, "CANONICAL")
+            path, elapsed, end = self.savepoint(job, "CANONICAL")
             shutil.rmtree(path)
-            notes = self.notes(self.progress)
-            without = sum(begin <= n < triggered for n in notes) / (triggered - begin)
-            during = sum(triggered <= n < completed for n in notes) / elapsed
-            ratios.append(during / without)
-        self.report("savepoint_drag", ratios, "x throughput without",
-                    f"{without * PROGRESS:,.0f} records/s without, savepoints of {elapsed:.1f} s, ")
+            during.append(self.rate(begin, end) / without)
+            between.append(self.rate(*self.records_without_savepoint(3)) / without)
+        self.report("savepoint_drag", during, "x throughput without",
+                    f"{without:,.0f} records/s without, {statistics.median(between):.2f} x between savepoints "
+                    f"({min(between):.2f} to {max(between):.2f}) of {elapsed:.1f} s, ")
         self.verify(self.stop(job))
+
+    def records_without_savepoint(self, rounds):
+        """Begin and end of so many rounds through the keys."""
+        begin, before = time.time(), self.records()
+        self.c.wait_for("records without a savepoint", lambda: self.records() >= before + rounds * self.keys, 300, 0.1)
+        return begin, time.time()
+
+    def rate(self, begin, end):
+        return sum(begin <= n < end for n in self.notes(self.progress)) * PROGRESS / (end - begin)
 
     def savepoint(self, job, format_type):
         """Path, seconds, and when it was completed."""

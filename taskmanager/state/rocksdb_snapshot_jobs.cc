@@ -97,6 +97,7 @@ void RocksDbKeyedStateBackend::Capture(SnapshotJob job) {
 StatusOr<KeyedSnapshotResult> RocksDbKeyedStateBackend::CanonicalSnapshot(
     const SnapshotJob& job, const std::string& directory) {
   if (*job.cancelled) return Cancelled("nobody waits for the savepoint any more");
+  const CompactionBrake::Hold hold = store_->HoldCompactions();
   const std::string name = RandomUuid();
   CanonicalWriter file({.path = io::JoinPath(job.request.exclusive_directory, name),
                         .key_groups = options_.key_groups,

@@ -169,6 +169,7 @@ StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const Options& option
   std::unique_ptr<RocksDbStore> store(new RocksDbStore(options));
   RETURN_IF_ERROR(io::CreateDirectories(options.directory));
   store->db_options_ = MakeDbOptions(options);
+  store->db_options_.rate_limiter = store->brake_;
   store->family_options_ = MakeFamilyOptions(options);
   RETURN_IF_ERROR(AddListMerge(&store->family_options_));
   RETURN_IF_ERROR(store->OpenInstance());

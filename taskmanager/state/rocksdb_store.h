@@ -20,6 +20,7 @@
 
 #include "common/base/status.h"
 #include "flink/keyed_state_store.h"
+#include "taskmanager/state/compaction_brake.h"
 
 namespace flink::taskmanager {
 
@@ -90,6 +91,8 @@ class RocksDbStore {
   Status Ingest(rocksdb::ColumnFamilyHandle* family, const std::vector<std::string>& files);
   /// Hard links of all live files in a new directory.
   Status CreateCheckpoint(const std::string& directory);
+  /// While it lives, compactions that can wait do.
+  CompactionBrake::Hold HoldCompactions() { return CompactionBrake::Hold(brake_); }
 
   rocksdb::DB* db() { return db_.get(); }
   /// For SstBuilder.
@@ -102,6 +105,7 @@ class RocksDbStore {
   Status OpenInstance();
 
   Options options_;
+  std::shared_ptr<CompactionBrake> brake_ = std::make_shared<CompactionBrake>();
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions family_options_;
   std::unique_ptr<rocksdb::DB> db_;
