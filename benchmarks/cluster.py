@@ -44,6 +44,16 @@ def rss_megabytes(pid, field="VmRSS"):
     return 0.0
 
 
+def get(rest_port, path):
+    """What a REST server of this machine answers."""
+    connection = http.client.HTTPConnection("localhost", rest_port, timeout=30)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
 class Cluster:
     """Starts on entry, stops on exit. `config` lines go behind the defaults of the copy."""
 
@@ -134,12 +144,7 @@ class Cluster:
         return re.search(r"JobID ([0-9a-f]{32})", text).group(1)
 
     def get(self, path):
-        connection = http.client.HTTPConnection("localhost", self.rest_port, timeout=30)
-        try:
-            connection.request("GET", path)
-            return json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
+        return get(self.rest_port, path)
 
     @staticmethod
     def wait_for(what, condition, seconds=120.0, interval=0.01):

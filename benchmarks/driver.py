@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, rss_megabytes  # noqa: E402
-from snapshot_figures import SnapshotFigures  # noqa: E402
+from snapshot_figures import FlinkSnapshotFigures, SnapshotFigures  # noqa: E402
 
 
 class Bench:
@@ -189,6 +189,9 @@ class Bench:
     def snapshots(self):
         SnapshotFigures(self).run()
 
+    def flink_snapshots(self):
+        FlinkSnapshotFigures(self).run()
+
 
 def check(what, got, expected):
     if tuple(got) != tuple(expected):
@@ -203,6 +206,8 @@ def rocksdb_version():
 
 NAMES = ["chain", "keyed_100k", "keyed_10m_rocksdb", "keyed_10m_zipf", "shuffle_vs_socket", "run_to_running", "list",
          "cluster_start", "recovery", "snapshots"]
+# Of the real Apache Flink: they need it in $PEER, a JDK and ../shared/interop.
+FLINK_NAMES = ["flink_snapshots"]
 
 
 def main():
@@ -210,7 +215,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--dist", required=True)
     parser.add_argument("--json", help="write the figures to this file")
-    parser.add_argument("--only", nargs="*", choices=NAMES)
+    parser.add_argument("--only", nargs="*", choices=NAMES + FLINK_NAMES)
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the records (for a quick look)")
     options = parser.parse_args()
     bench = Bench(options.build, options.dist, options.scale)

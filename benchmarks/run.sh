@@ -3,7 +3,9 @@
 #
 #   benchmarks/run.sh [--json FILE] [--only NAME...] [--scale FRACTION]
 #
-# Builds a release first. Takes about five minutes on two cores.
+# Builds a release first. Takes about five minutes on two cores. "--only flink_snapshots" are the
+# figures of "snapshots" from the real Apache Flink 1.20 that ../shared/interop/peer has installed in
+# $PEER; it needs a JDK.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build

@@ -2,6 +2,7 @@
 
 A first job counts numbers in the keys' values at full speed until every key has one. All figures come from jobs that go
 on from its savepoint, and in the end a job reads every value back: each must hold what the source says it has counted.
+FlinkSnapshotFigures are the same of a real Apache Flink with the same settings (its values are not read back).
 """
 
 import http.client
@@ -11,24 +12,27 @@ import shutil
 import statistics
 import time
 
-from cluster import Cluster
+from cluster import Cluster, get
+from flink_peer import FlinkPeer, missing
 
+SETTINGS = {"taskmanager.memory.managed.size": "1g", "state.backend.type": "rocksdb",
+            "execution.checkpointing.incremental": "true"}
 KEYS, VALUE_BYTES = 1_000_000, 1000
-LOAD = 50_000             # Records a second while snapshots are timed; each changes a value of 1 kB.
+LOAD = 50_000             # Records a second and subtask while snapshots are timed; each changes a value of 1 kB.
 PROGRESS = 10_000         # Records between two lines of the progress file.
 TRIALS = 3
 
 
 class SnapshotFigures:
+    PREFIX = ""
+
     def __init__(self, bench):
         self.bench = bench
         self.keys = int(KEYS * min(bench.scale, 1))
         self.count = 2 * self.keys * 10**6  # Either split is a whole number of rounds through the keys.
 
     def run(self):
-        settings = {"taskmanager.memory.managed.size": "1g", "state.backend.type": "rocksdb",
-                    "execution.checkpointing.incremental": "true"}
-        with Cluster(self.bench.dist, slots=2, config=settings) as c:
+        with self.cluster() as c:
             self.c, self.runs = c, 0
             loaded = self.load()
             job = self.restore("restore_native", loaded)
@@ -43,32 +47,44 @@ class SnapshotFigures:
     def report(self, name, values, unit, note):
         load = f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
         spread = f"{min(values):.3g} to {max(values):.3g}, {len(values)} times, "
-        self.bench.report(name, statistics.median(values), unit, spread + note + load)
+        self.bench.report(self.PREFIX + name, statistics.median(values), unit, spread + note + load)
 
-    # -- jobs ----------------------------------------------------------------------------------------------------
+    # -- the cluster and its jobs --------------------------------------------------------------------------------
 
-    def start(self, *options, rate=0):
+    def cluster(self):
+        return Cluster(self.bench.dist, slots=2, config=SETTINGS)
+
+    def start(self, savepoint=None, rate=0):
         """Starts the job; its id. self.events and self.progress are its files."""
         self.runs += 1
         self.events = os.path.join(self.c.root, f"events-{self.runs}")
         self.progress = os.path.join(self.c.root, f"progress-{self.runs}")
-        return self.c.run_detached("-p", 2, *options, self.bench.job, "--case", "state", "--count", self.count,
-                                   "--keys", self.keys, "--value-bytes", VALUE_BYTES, "--rate", rate,
-                                   "--events", self.events, "--progress", self.progress)
+        return self.submit(savepoint, ["--count", self.count, "--keys", self.keys, "--value-bytes", VALUE_BYTES,
+                                       "--rate", rate, "--events", self.events, "--progress", self.progress])
+
+    def submit(self, savepoint, arguments):
+        restored = ["-s", savepoint] if savepoint else []
+        return self.c.run_detached("-p", 2, *restored, self.bench.job, "--case", "state", *arguments)
+
+    def wait_for_slots(self):
+        Cluster.wait_for("a free slot", lambda: not self.c.children("taskmanager"), 60)
 
     def end(self, job):
-        self.c.flink("cancel", job)
-        self.c.wait_for("a free slot", lambda: not self.c.children("taskmanager"), 60)
+        connection = http.client.HTTPConnection("localhost", self.c.rest_port, timeout=60)
+        connection.request("PATCH", f"/jobs/{job}")
+        connection.getresponse().read()
+        connection.close()
+        self.wait_for_slots()
 
     def load(self):
         job = self.start()
-        self.c.wait_for("all keys", lambda: self.records() >= 2.2 * self.keys, 300, 0.1)
+        Cluster.wait_for("all keys", lambda: self.records() >= 2.2 * self.keys, 300, 0.1)
         return self.stop(job)
 
     def stop(self, job):
-        text = self.c.flink("stop", "--type", "native", job).stdout
-        self.c.wait_for("a free slot", lambda: not self.c.children("taskmanager"), 60)
-        return text.split("Path: ")[1].split()[0]
+        answer = self.operate(f"/jobs/{job}/stop", {"formatType": "NATIVE"}, f"/jobs/{job}/savepoints")
+        self.wait_for_slots()
+        return answer["location"].removeprefix("file:")
 
     def records(self):
         return len(self.notes(self.progress)) * PROGRESS
@@ -89,29 +105,31 @@ class SnapshotFigures:
             if job is not None:
                 self.end(job)
             begin = time.time()
-            job = self.start("-s", savepoint, rate=LOAD)
-            self.c.wait_for("a record", lambda: self.notes(self.events), 120, 0.002)
+            job = self.start(savepoint, rate=LOAD)
+            Cluster.wait_for("a record", lambda: self.notes(self.events), 120, 0.002)
             seconds.append(min(self.notes(self.events)) - begin)
-            self.c.wait_for("RUNNING", lambda: self.c.job_state(job) == "RUNNING", 60)
+            Cluster.wait_for("all tasks", lambda: self.runs_everywhere(job), 60, 0.1)
         self.report(name, seconds, "s", "")
         return job
 
     def checkpoints(self, job):
         """Incremental checkpoints under load; the first one after a restore, which is full, does not count."""
-        self.c.flink("checkpoint", job)
+        self.operate(f"/jobs/{job}/checkpoints", {"checkpointType": "CONFIGURED"})
         sync, whole = [], []
         for _ in range(2 * TRIALS):
             before = self.records()
-            self.c.wait_for("a second of load", lambda: self.records() >= before + LOAD, 60, 0.05)
+            Cluster.wait_for("a second of load", lambda: self.records() >= before + LOAD, 60, 0.05)
             begin = time.monotonic()
             answer = self.operate(f"/jobs/{job}/checkpoints", {"checkpointType": "CONFIGURED"})
             whole.append(time.monotonic() - begin)
             details = f"/jobs/{job}/checkpoints/details/{answer['checkpointId']}"
-            for vertex in self.c.get(details)["tasks"]:
-                summary = self.c.get(f"{details}/subtasks/{vertex}")["summary"]
+            # Flink says it when the statistics that it keeps for some seconds are made anew.
+            Cluster.wait_for("details", lambda: "tasks" in self.get(details), 30, 0.1)
+            for vertex in self.get(details)["tasks"]:
+                summary = self.get(f"{details}/subtasks/{vertex}")["summary"]
                 sync.append(summary["checkpoint_duration"]["sync"]["max"] / 1000)
-        self.bench.report("checkpoint_sync", max(sync), "s", "the longest of all subtasks")
-        self.report("checkpoint_incremental", whole, "s", f"{LOAD:,} records/s, ")
+        self.bench.report(self.PREFIX + "checkpoint_sync", max(sync), "s", "the longest of all subtasks")
+        self.report("checkpoint_incremental", whole, "s", f"{2 * LOAD:,} records/s, ")
 
     def savepoints(self, name, job, format_type, keep):
         """Times savepoints from trigger to completed; the path of the last one."""
@@ -122,7 +140,7 @@ class SnapshotFigures:
             path, elapsed, _ = self.savepoint(job, format_type)
             seconds.append(elapsed)
         size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(path) for f in fs)
-        self.report(name, seconds, "s", f"{size / 1e9:.2f} GB, {LOAD:,} records/s, ")
+        self.report(name, seconds, "s", f"{size / 1e9:.2f} GB, {2 * LOAD:,} records/s, ")
         if not keep:
             shutil.rmtree(path)
         return path
@@ -132,8 +150,8 @@ class SnapshotFigures:
 
         What a savepoint leaves to do shows between two of them: that throughput is in the note.
         """
-        job = self.start("-s", savepoint)
-        self.c.wait_for("full speed", lambda: self.records() >= self.keys, 300, 0.1)
+        job = self.start(savepoint)
+        Cluster.wait_for("full speed", lambda: self.records() >= self.keys, 300, 0.1)
         without = self.rate(*self.records_without_savepoint(6))
         during, between = [], []
         for _ in range(TRIALS):
@@ -150,7 +168,7 @@ class SnapshotFigures:
     def records_without_savepoint(self, rounds):
         """Begin and end of so many rounds through the keys."""
         begin, before = time.time(), self.records()
-        self.c.wait_for("records without a savepoint", lambda: self.records() >= before + rounds * self.keys, 300, 0.1)
+        Cluster.wait_for("records without a savepoint", lambda: self.records() >= before + rounds * self.keys, 300, 0.1)
         return begin, time.time()
 
     def rate(self, begin, end):
@@ -162,7 +180,18 @@ class SnapshotFigures:
         answer = self.operate(f"/jobs/{job}/savepoints", {"formatType": format_type})
         return answer["location"].removeprefix("file:"), time.monotonic() - begin, time.time()
 
-    def operate(self, path, body):
+    def get(self, path):
+        return get(self.c.rest_port, path)
+
+    def state(self, job):
+        return self.get(f"/jobs/{job}/status").get("status")
+
+    def runs_everywhere(self, job):
+        """Flink refuses checkpoints before, although the job is RUNNING."""
+        vertices = self.get(f"/jobs/{job}")["vertices"]
+        return vertices and all(v["tasks"]["RUNNING"] == v["parallelism"] for v in vertices)
+
+    def operate(self, path, body, poll=None):
         """Triggers an operation over REST and polls it without the long pauses of the command line.
 
         To ask all the time would take a third of a core from the job.
@@ -173,7 +202,7 @@ class SnapshotFigures:
         connection.close()
         answer = {}
         def done():
-            answer.update(self.c.get(f"{path}/{trigger}"))
+            answer.update(self.get(f"{poll or path}/{trigger}"))
             return answer["status"]["id"] == "COMPLETED"
         begin = time.monotonic()
         while not done():
@@ -191,7 +220,7 @@ class SnapshotFigures:
         result = os.path.join(self.c.root, "sums")
         job = self.c.run_detached("-p", 2, "-s", savepoint, "-n", self.bench.job, "--case", "verify",
                                   "--keys", self.keys, "--result", result)
-        self.c.wait_for("the end of the job", lambda: self.c.job_state(job) in ("FINISHED", "FAILED"), 300, 0.1)
+        Cluster.wait_for("the end of the job", lambda: self.state(job) in ("FINISHED", "FAILED"), 300, 0.1)
         sums = [0] * 6
         for subtask in range(2):
             with open(f"{result}.{subtask}") as f:
@@ -205,3 +234,22 @@ class SnapshotFigures:
         if sums != expected or min(sums[1], sums[3]) < self.keys:
             raise RuntimeError(f"the state is wrong: {sums}, expected {expected}")
         print(f"snapshots: {self.keys:,} keys hold exactly what {sums[1] + sums[3]:,} records left", flush=True)
+
+
+class FlinkSnapshotFigures(SnapshotFigures):
+    PREFIX = "flink_"
+
+    def cluster(self):
+        if missing():
+            raise RuntimeError(missing())
+        return FlinkPeer(os.path.join(os.path.dirname(os.path.abspath(__file__)), "flink"), slots=2, memory="3g",
+                         config=SETTINGS)
+
+    def submit(self, savepoint, arguments):
+        return self.c.rest.run(self.c.jar, "benchmarks.State", list(map(str, arguments)), savepoint)
+
+    def wait_for_slots(self):
+        self.c.wait_for_slots()
+
+    def verify(self, savepoint):
+        pass

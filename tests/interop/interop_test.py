@@ -10,18 +10,16 @@ import argparse
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHARED = os.path.join(os.path.dirname(SOURCE), "shared", "interop")
 sys.dont_write_bytecode = True
-sys.path[:0] = [os.path.join(SOURCE, "benchmarks"), SHARED]
+sys.path.insert(0, os.path.join(SOURCE, "benchmarks"))
 
-from cluster import Cluster, free_ports  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from flink_peer import SHARED, FlinkPeer, missing  # noqa: E402
 
 OPTIONS = None
 PEER = None
@@ -30,60 +28,11 @@ KEYS = 60
 COUNT = 400_000
 
 
-class Peer:
-    """A JobManager and a TaskManager of Apache Flink, with the jobs to check and to run in a jar."""
+class Peer(FlinkPeer):
+    """With the jobs of this directory."""
 
-    def __init__(self, installed):
-        self.directory = tempfile.mkdtemp(prefix="flink-peer-")
-        os.symlink(os.path.join(installed, "lib"), os.path.join(self.directory, "lib"))
-        self.port, rpc_port = free_ports(2)
-        os.makedirs(os.path.join(self.directory, "conf"))
-        with open(os.path.join(self.directory, "conf", "config.yaml"), "w") as f:
-            f.write(f"""jobmanager.rpc.address: localhost
-jobmanager.rpc.port: {rpc_port}
-jobmanager.bind-host: localhost
-jobmanager.memory.process.size: 1200m
-taskmanager.bind-host: localhost
-taskmanager.host: localhost
-taskmanager.memory.process.size: 1600m
-taskmanager.numberOfTaskSlots: 4
-rest.address: localhost
-rest.port: {self.port}
-heartbeat.timeout: 300 s
-io.tmp.dirs: {self.directory}/tmp
-""")
-        self.environment = dict(os.environ, PEER=self.directory, PORT=str(self.port),
-                                GOLD_SRC=os.path.join(SOURCE, "tests", "interop"))
-        os.makedirs(os.path.join(self.directory, "tmp"))
-
-    def __enter__(self):
-        self._run([os.path.join(SHARED, "restore_check"), "--build"])
-        # The daemons keep what they are given: no pipe.
-        subprocess.run([os.path.join(SHARED, "peer"), "start"], check=True, env=self.environment,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.environ["PORT"] = str(self.port)
-        import flink_rest
-        self.rest = flink_rest
-        self._wait_for_slots()
-        self.jar = self.rest.upload(os.path.join(self.directory, "gold.jar"))
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run([os.path.join(SHARED, "peer"), "stop"], env=self.environment,
-                       stdout=subprocess.DEVNULL, check=False)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _run(self, words):
-        return subprocess.run(words, check=True, env=self.environment, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
-
-    def _wait_for_slots(self):
-        def ready():
-            try:
-                return self.rest.call("/overview")["slots-total"] == 4
-            except (OSError, RuntimeError):
-                return False
-        Cluster.wait_for("slots of Apache Flink", ready, 120, 0.2)
+    def __init__(self):
+        super().__init__(os.path.join(SOURCE, "tests", "interop"))
 
     def sums(self, output, per_millisecond, parallelism, backend, savepoint=None):
         """Starts the Java job; with a savepoint it drops the state of operators that it does not have."""
@@ -117,7 +66,7 @@ def savepoint_path(text):
 def setUpModule():
     """A cluster of each kind for all tests."""
     global PEER, OURS
-    PEER = unittest.enterModuleContext(Peer(os.environ["PEER"]))
+    PEER = unittest.enterModuleContext(Peer())
     OURS = unittest.enterModuleContext(Cluster(OPTIONS.dist, slots=8))
 
 
@@ -362,13 +311,9 @@ def main(description, *binaries):
     for name in ("dist", "jobs", *binaries):
         parser.add_argument("--" + name, required=True)
     OPTIONS, rest = parser.parse_known_args()
-    for missing, what in ((not os.path.isdir(SHARED), SHARED + " is not there"),
-                          (shutil.which("javac") is None, "there is no JDK"),
-                          (not glob.glob(os.path.join(os.environ.get("PEER", ""), "lib", "flink-*.jar")),
-                           "$PEER is no directory in which Apache Flink is installed (peer install)")):
-        if missing:
-            print("skipped:", what)
-            sys.exit(77)
+    if missing():
+        print("skipped:", missing())
+        sys.exit(77)
     unittest.main(argv=[sys.argv[0]] + rest, verbosity=2)
 
 
