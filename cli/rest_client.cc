@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +54,13 @@ int ConnectProblem(const addrinfo& address) {
   return error;
 }
 
+bool IsIpv6Loopback(const addrinfo& address) {
+  if (address.ai_family != AF_INET6) return false;
+  sockaddr_in6 typed{};
+  std::memcpy(&typed, address.ai_addr, sizeof(typed));
+  return IN6_IS_ADDR_LOOPBACK(&typed.sin6_addr);
+}
+
 /// Why a connection failed: ECONNREFUSED only when nobody listens at any address of the host.
 /// Where the host cannot be reached, a JobManager may well be running.
 int ConnectProblem(const std::string& host, int port) {
@@ -60,9 +68,9 @@ int ConnectProblem(const std::string& host, int port) {
   int worst = ECONNREFUSED;
   for (const addrinfo* a = resolved.addresses; a != nullptr; a = a->ai_next) {
     const int error = ConnectProblem(*a);
-    // Without IPv6 "localhost" may still have such an address: nothing listens there.
-    const bool no_ipv6 =
-        a->ai_family == AF_INET6 && (error == EADDRNOTAVAIL || error == EAFNOSUPPORT);
+    // Without IPv6 "localhost" may still have such an address: nothing listens there. Of another
+    // host that says nothing.
+    const bool no_ipv6 = IsIpv6Loopback(*a) && (error == EADDRNOTAVAIL || error == EAFNOSUPPORT);
     if (error != ECONNREFUSED && !no_ipv6) worst = error;
   }
   return resolved.addresses == nullptr ? EHOSTUNREACH : worst;

@@ -48,5 +48,17 @@ TEST(RestClientTest, AHostThatCannotBeReachedIsNotUnavailable) {
   EXPECT_EQ(status.message().find("refused"), std::string::npos) << status.message();
 }
 
+/// Also where this machine has no IPv6: the other one may.
+TEST(RestClientTest, ARemoteIpv6HostThatCannotBeReachedIsNotUnavailable) {
+  RestClient client("2001:db8::1", 8081, milliseconds(1000));  // Addresses of examples.
+  EXPECT_EQ(client.Get("/v1/jobs").status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(RestClientTest, ALoopbackAddressWithoutIpv6OrListenerIsUnavailable) {
+  const ClosedPort port;
+  RestClient client("::1", port.number(), milliseconds(1000));
+  EXPECT_EQ(client.Get("/v1/jobs").status().code(), absl::StatusCode::kUnavailable);
+}
+
 }  // namespace
 }  // namespace flink::cli
