@@ -157,7 +157,7 @@ Json FailureJson(OperationKind kind, const OperationFailure& failure) {
     return SerializedThrowableJson(failure.class_name, failure.message);
   }
   const std::string cause = failure.class_name + ": " + failure.message;
-  return SerializedThrowableJson(kCompletionException, cause.substr(0, cause.find('\n')), cause);
+  return SerializedThrowableJson(kCompletionException, cause, cause);
 }
 
 }  // namespace

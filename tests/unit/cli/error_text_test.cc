@@ -45,6 +45,8 @@ TEST(CauseTextTest, AnExceptionWithoutMessageGivesItsName) {
 
 TEST(CauseTextTest, AMessageOfSeveralLinesBecomesOne) {
   EXPECT_EQ(CauseText("a.b.E: first\nsecond\n\tat x\n"), "first second");
+  const std::string inner = "a.b.E: first\nsecond\n";
+  EXPECT_EQ(CauseText("a.b.Outer: " + inner + "Caused by: " + inner), "first second");
 }
 
 TEST(CauseTextTest, PathsAndHostsAreNotTakenForClasses) {
