@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <ostream>
 #include <set>
 #include <utility>
@@ -8,7 +9,10 @@
 #include "cli/savepoint_list.h"
 #include "cli/text_table.h"
 #include "common/base/clock.h"
+#include "common/io/file_system.h"
 #include "common/snapshot/orphans.h"
+#include "common/snapshot/snapshot_files.h"
+#include "common/snapshot/snapshot_listing.h"
 
 namespace flink::cli {
 namespace {
@@ -19,18 +23,31 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::milliseconds kDefaultMinAge = std::chrono::minutes(10);
 
-/// What the configuration and the directories of the command line hold.
-std::vector<std::string> OtherSnapshots(const CommandContext& context) {
+/// What the configuration and the directories of the command line hold; `problems`: why that may
+/// not be all.
+std::vector<std::string> OtherSnapshots(const CommandContext& context,
+                                        std::vector<Status>* problems) {
   std::vector<std::string> directories;
-  const auto add = [&](const StatusOr<snapshot::SnapshotListing>& listing) {
-    if (!listing.ok()) return;
-    for (const auto& summary : listing->snapshots) directories.push_back(summary.directory);
-  };
-  add(snapshot::ListKnownSnapshots(context.config));
+  const auto known = snapshot::ListKnownSnapshots(context.config);
+  if (known.ok()) {
+    for (const auto& summary : known->snapshots) directories.push_back(summary.directory);
+    for (const auto* unread : {&known->problems, &known->unlisted}) {
+      for (const std::string& problem : *unread) problems->push_back(Internal("{}", problem));
+    }
+  } else if (!absl::IsFailedPrecondition(known.status())) {  // Else none is configured.
+    problems->push_back(known.status());
+  }
   const std::vector<std::string>& named = context.line.arguments();
   // A single one is searched anyway.
   if (named.size() < 2) return directories;
-  for (const std::string& directory : named) add(snapshot::ListSnapshotsBelow(directory));
+  for (const std::string& directory : named) {
+    const StatusOr<std::string> path = io::ParsePath(directory);
+    if (!path.ok()) continue;  // The search of it says so.
+    for (std::string& found :
+         snapshot::FindSnapshots(*path, snapshot::kMaxSnapshotDepth, problems)) {
+      directories.push_back(std::move(found));
+    }
+  }
   return directories;
 }
 
@@ -44,15 +61,23 @@ StatusOr<OrphanReport> Search(const CommandContext& context) {
     if (!parsed.ok()) return UsageError("--older-than: " + Message(parsed.status()));
     search.min_age_ms = parsed->count();
   }
-  search.other_snapshots = [&context] { return OtherSnapshots(context); };
+  search.other_snapshots = [&context](std::vector<Status>* problems) {
+    return OtherSnapshots(context, problems);
+  };
   OrphanReport all;
-  std::set<std::string> paths;
+  std::map<std::string, size_t> positions;
   std::set<std::string> skipped;
   for (const std::string& directory : context.line.arguments()) {
     search.directory = directory;
     ASSIGN_OR_RETURN(OrphanReport report, snapshot::FindOrphans(search));
     for (Orphan& orphan : report.orphans) {
-      if (paths.insert(orphan.path).second) all.orphans.push_back(std::move(orphan));
+      const auto [known, is_new] = positions.try_emplace(orphan.path, all.orphans.size());
+      if (is_new) {
+        all.orphans.push_back(std::move(orphan));
+      } else if (all.orphans[known->second].kept.empty()) {
+        // What one search has a reason to keep is kept.
+        all.orphans[known->second].kept = std::move(orphan.kept);
+      }
     }
     for (std::string& reason : report.skipped) {
       if (skipped.insert(reason).second) all.skipped.push_back(std::move(reason));

@@ -13,7 +13,6 @@
 namespace flink::snapshot {
 namespace {
 
-constexpr int kMaxDepth = 64;
 constexpr char kShared[] = "shared";
 constexpr char kTaskOwned[] = "taskowned";
 
@@ -82,7 +81,7 @@ class Finder {
       }
       if (entry.name == kShared || entry.name == kTaskOwned) continue;
       has_snapshots = has_snapshots || io::Exists(io::JoinPath(path, kMetadataFileName));
-      if (depth < kMaxDepth) Visit(path, depth + 1);
+      if (depth < kMaxSnapshotDepth) Visit(path, depth + 1);
     }
     VisitShared(directory, entries, has_snapshots, depth);
   }
@@ -107,7 +106,7 @@ class Finder {
   void VisitFiles(const std::string& directory, const char* what, int depth) {
     for (const io::DirectoryEntry& entry : List(directory)) {
       const std::string path = io::JoinPath(directory, entry.name);
-      if (entry.is_directory && depth < kMaxDepth) {
+      if (entry.is_directory && depth < kMaxSnapshotDepth) {
         VisitFiles(path, what, depth + 1);
       } else if (IsTemporaryName(entry.name)) {
         AddFile(path, "temporary file");
@@ -141,7 +140,7 @@ class Finder {
       if (entry.is_directory && (IsCheckpointName(entry.name) || IsSavepointName(entry.name))) {
         // Which the user had taken into this one: it stays for them.
         holds_others = true;
-        if (depth < kMaxDepth) Visit(path, depth + 1);
+        if (depth < kMaxSnapshotDepth) Visit(path, depth + 1);
         continue;
       }
       const StatusOr<io::FileAttributes> attributes = io::AttributesOf(path);
@@ -163,7 +162,7 @@ class Finder {
 
   std::vector<std::string> ListSnapshots() {
     std::vector<Status> problems;
-    std::vector<std::string> snapshots = FindSnapshots(root_, kMaxDepth, &problems);
+    std::vector<std::string> snapshots = FindSnapshots(root_, kMaxSnapshotDepth, &problems);
     // The jobs beside one may share its files.
     if (JobId::FromHex(io::BaseName(root_)).ok()) {
       for (std::string& beside : FindSnapshots(io::DirectoryName(root_), 2, &problems)) {
@@ -171,7 +170,9 @@ class Finder {
       }
     }
     if (search_.other_snapshots) {
-      for (std::string& other : search_.other_snapshots()) snapshots.push_back(std::move(other));
+      for (std::string& other : search_.other_snapshots(&problems)) {
+        snapshots.push_back(std::move(other));
+      }
     }
     for (const Status& problem : problems) unknown_ = Message(problem);
     return snapshots;

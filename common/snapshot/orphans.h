@@ -39,9 +39,9 @@ struct Orphan {
 struct OrphanSearch {
   /// A path or file: URI.
   std::string directory;
-  /// Lists the directories of snapshots elsewhere that may name files below it; called again when
-  /// one of them has vanished meanwhile. May be empty.
-  std::function<std::vector<std::string>()> other_snapshots;
+  /// Lists the directories of snapshots elsewhere that may name files below it, readable or not,
+  /// and why there may be more; called again when one of them has vanished meanwhile. May be empty.
+  std::function<std::vector<std::string>(std::vector<Status>* problems)> other_snapshots;
   int64_t now_ms = 0;
   /// What was changed less long ago is kept.
   int64_t min_age_ms = 0;

@@ -29,6 +29,9 @@ SnapshotFiles FilesOf(const LoadedSnapshot& snapshot);
 /// for beside the metadata and where checkpoints share files.
 StatusOr<std::string> LocateFile(const StreamStateHandle& stream, const std::string& directory);
 
+/// Deep enough for every snapshot below a directory, and an end in any case.
+inline constexpr int kMaxSnapshotDepth = 64;
+
 /// The directories with a `_metadata` at most `depth` levels below `directory` (0: itself), sorted.
 /// Does not follow symbolic links, nor look into the directories that checkpoints share. What
 /// cannot be listed is added to `problems` unless that is null.

@@ -13,7 +13,6 @@ namespace {
 
 /// <directory>/<job id>/chk-<n>.
 constexpr int kDepthOfCheckpoints = 2;
-constexpr int kMaxDepth = 64;
 
 /// What Flink writes about a snapshot into its metadata is a serialized Java object; the names in
 /// it are enough.
@@ -67,12 +66,13 @@ class Search {
     found_.emplace(directory, Summarize(*loaded, ReadSideFile(directory)));
   }
 
-  /// `complain`: about directories that cannot be listed.
+  /// `complain`: directories that cannot be listed are problems.
   void AddBelow(const std::string& directory, int depth, bool complain) {
     std::vector<Status> unreadable;
     for (const std::string& found : FindSnapshots(directory, depth, &unreadable)) Add(found);
-    if (!complain) return;
-    for (const Status& status : unreadable) Problem(status);
+    for (const Status& status : unreadable) {
+      (complain ? problems_ : unlisted_).push_back(Message(status));
+    }
   }
 
   void AddJournal(const std::string& directory) {
@@ -99,6 +99,7 @@ class Search {
                        return a.checkpoint_id > b.checkpoint_id;
                      });
     listing.problems = std::move(problems_);
+    listing.unlisted = std::move(unlisted_);
     listing.directories = std::move(directories);
     return listing;
   }
@@ -108,6 +109,7 @@ class Search {
 
   std::map<std::string, SnapshotSummary> found_;
   std::vector<std::string> problems_;
+  std::vector<std::string> unlisted_;
 };
 
 }  // namespace
@@ -173,7 +175,7 @@ StatusOr<SnapshotListing> ListSnapshotsBelow(const std::string& directory) {
   // A directory that cannot be read at all is an error, one below it a problem.
   RETURN_IF_ERROR(io::ListDirectory(path).status());
   Search search;
-  search.AddBelow(path, kMaxDepth, true);
+  search.AddBelow(path, kMaxSnapshotDepth, true);
   return search.Finish({path});
 }
 

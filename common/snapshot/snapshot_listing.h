@@ -45,6 +45,9 @@ struct SnapshotListing {
   std::vector<SnapshotSummary> snapshots;
   /// Snapshots and directories that cannot be read, one line each.
   std::vector<std::string> problems;
+  /// Of ListKnownSnapshots: directories that cannot be listed, one line each. Not among the
+  /// problems, because a configured directory may be one where others keep theirs, as /tmp.
+  std::vector<std::string> unlisted;
   /// Where it was looked.
   std::vector<std::string> directories;
 };

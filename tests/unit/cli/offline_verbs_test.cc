@@ -354,6 +354,44 @@ TEST_F(OfflineVerbsTest, FsckLooksIntoSeveralDirectories) {
   EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
 }
 
+TEST_F(OfflineVerbsTest, FsckOfSeveralDirectoriesHeedsWhatEachSaysOfTheOthers) {
+  const std::string shared = In(std::string("a/") + kJob + "/shared/" + kUuid);
+  TestSnapshot elsewhere;
+  elsewhere.directory = In(std::string("b/") + kOtherJob + "/chk-3");
+  elsewhere.shared_files = {shared};
+  WriteTestSnapshot(elsewhere);
+  const std::vector<std::string> both = {"fsck", "--delete", "--older-than",
+                                         "0s",   In("a"),    In("b")};
+  EXPECT_EQ(Flink(both), 0) << err_.str();
+  WriteTestFile(elsewhere.directory + "/_metadata", "damaged");
+  EXPECT_EQ(Flink(both), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("kept: a snapshot that cannot be read may need it"));
+  EXPECT_TRUE(io::Exists(shared));
+}
+
+TEST_F(OfflineVerbsTest, FsckOfADirectoryAndOneAboveItKeepsWhatTheWiderSearchKeeps) {
+  const std::string shared = In(std::string("b/one/shared/") + kUuid);
+  WriteTestFile(shared);
+  WriteTestFile(In("b/two/chk-3/_metadata"), "damaged");
+  EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s", In("b/one"), In("b")}), 1);
+  EXPECT_TRUE(io::Exists(shared));
+}
+
+TEST_F(OfflineVerbsTest, FsckHeedsAnUnreadableSnapshotInTheConfiguredDirectory) {
+  const std::string shared = In(std::string("a/") + kJob + "/shared/" + kUuid);
+  WriteTestFile(shared);
+  WriteTestFile(Savepoint(1) + "/_metadata", "damaged");
+  EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s", In("a")}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr(Savepoint(1)));
+  EXPECT_TRUE(io::Exists(shared));
+  // Nobody may be kept from deleting by a configuration that is not about these files.
+  EXPECT_EQ(Flink({"fsck", "--delete", "--older-than", "0s",
+                   "-Dexecution.checkpointing.savepoint-dir=" + In("none"), In("a")}),
+            0)
+      << err_.str();
+  EXPECT_FALSE(io::Exists(shared));
+}
+
 TEST_F(OfflineVerbsTest, VerifyNamesWhatItLookedAt) {
   Write(Savepoint(1), 1000);
   Write(Savepoint(2), 2000);

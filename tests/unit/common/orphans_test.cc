@@ -38,8 +38,9 @@ class OrphansTest : public ::testing::Test {
     WriteTestSnapshot(snapshot);
   }
 
-  OrphanReport Find(int64_t min_age_ms = 0, const std::string& directory = "",
-                    std::function<std::vector<std::string>()> other_snapshots = nullptr) {
+  OrphanReport Find(
+      int64_t min_age_ms = 0, const std::string& directory = "",
+      std::function<std::vector<std::string>(std::vector<Status>*)> other_snapshots = nullptr) {
     OrphanSearch search;
     search.directory = directory.empty() ? directory_.path() : directory;
     search.other_snapshots = std::move(other_snapshots);
@@ -177,7 +178,9 @@ TEST_F(OrphansTest, ReferencesFromOtherJobsAndOtherDirectoriesCount) {
   WriteTestFile(Shared('2'));
   const io::TempDirectory elsewhere = io::TempDirectory::Create("orphans").value();
   Write(elsewhere.File("s"), {}, {Shared('3')});
-  const auto others = [&] { return std::vector<std::string>{elsewhere.File("s")}; };
+  const auto others = [&](std::vector<Status>*) {
+    return std::vector<std::string>{elsewhere.File("s")};
+  };
   EXPECT_THAT(Paths(Find(0, OfJob(""), others)), ElementsAre(Shared('2')));
 }
 
@@ -187,7 +190,7 @@ TEST_F(OrphansTest, WhatReplacesASnapshotThatVanishesIsLookedAt) {
   const io::TempDirectory elsewhere = io::TempDirectory::Create("orphans").value();
   int calls = 0;
   // A job elsewhere goes on to its next checkpoint, which goes on naming a file.
-  const auto others = [&]() -> std::vector<std::string> {
+  const auto others = [&](std::vector<Status>*) -> std::vector<std::string> {
     if (++calls == 1) return {elsewhere.File("chk-1")};
     if (calls == 2) Write(elsewhere.File("chk-2"), {}, {Shared('1')});
     return {elsewhere.File("chk-2")};
@@ -195,7 +198,9 @@ TEST_F(OrphansTest, WhatReplacesASnapshotThatVanishesIsLookedAt) {
   EXPECT_THAT(Paths(Find(0, "", others)), ElementsAre(Shared('2')));
   EXPECT_EQ(calls, 2);
   // One that never comes to rest.
-  const auto vanishing = [&] { return std::vector<std::string>{elsewhere.File("chk-1")}; };
+  const auto vanishing = [&](std::vector<Status>*) {
+    return std::vector<std::string>{elsewhere.File("chk-1")};
+  };
   EXPECT_THAT(Paths(Find(0, "", vanishing)), ElementsAre());
 }
 
