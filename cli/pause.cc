@@ -31,15 +31,22 @@ void OnSignal(int number) {
   errno = saved_errno;
 }
 
+/// Unless it is ignored: so it is by whoever started this in the background.
+void Install(int number, struct sigaction* previous) {
+  sigaction(number, nullptr, previous);
+  if (previous->sa_handler == SIG_IGN) return;
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(number, &action, nullptr);
+}
+
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   g_interrupted = 0;
   if (pipe2(g_pipe, O_CLOEXEC | O_NONBLOCK) != 0) g_pipe[0] = g_pipe[1] = -1;
-  struct sigaction action {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGINT, &action, &g_previous_int);
-  sigaction(SIGTERM, &action, &g_previous_term);
+  Install(SIGINT, &g_previous_int);
+  Install(SIGTERM, &g_previous_term);
 }
 
 InterruptGuard::~InterruptGuard() {

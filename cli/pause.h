@@ -7,7 +7,7 @@
 namespace flink::cli {
 
 /// From construction to destruction SIGINT and SIGTERM end pauses instead of the process; the
-/// second one ends the process. One at a time.
+/// second one ends the process. One that is ignored stays so. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();
