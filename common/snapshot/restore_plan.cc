@@ -1,6 +1,7 @@
 #include "common/snapshot/restore_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -86,7 +87,7 @@ class Planner {
       } else if (old != nullptr && HasOwnState(*old)) {
         entry.max_parallelism = old->max_parallelism;
         CheckOperator(op, *old);
-        CheckMaxParallelism(vertex, *old, &taken_over);
+        CheckMaxParallelism(vertex, *old, &taken_over, &entry);
         CheckTypes(op, &entry);
       }
       if (plan_.problems.size() != problems) entry.verdict = RestoreVerdict::kIncompatible;
@@ -197,12 +198,19 @@ class Planner {
   }
 
   void CheckMaxParallelism(const graph::JobVertex& vertex, const OperatorSnapshot& old,
-                           std::optional<int>* taken_over) {
+                           std::optional<int>* taken_over, RestoredOperator* entry) {
     const int old_max = old.max_parallelism;
     const bool fixed = vertex.max_parallelism_configured || taken_over->has_value();
     const int new_max = taken_over->value_or(vertex.max_parallelism);
     if (!fixed || old_max == new_max) {
       *taken_over = old_max;
+      return;
+    }
+    entry->verdict = RestoreVerdict::kIncompatible;
+    const auto [known, is_new] = mismatches_.try_emplace({old_max, new_max}, plan_.problems.size());
+    if (!is_new) {
+      plan_.problems[known->second] += fmt::format(" The same goes for the operator {}.{}",
+                                                   old.operator_id.ToHex(), Describe(old));
       return;
     }
     // Apache Flink says so, too, instead of the path.
@@ -276,6 +284,8 @@ class Planner {
   const SideFile& side_;
   const StoredTypes& types_;
   std::vector<const graph::JobVertex*> too_wide_;
+  // Maximum parallelism of the snapshot and the job, to the position of the problem that says so.
+  std::map<std::pair<int, int>, size_t> mismatches_;
   RestorePlan plan_;
 };
 

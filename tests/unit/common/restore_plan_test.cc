@@ -245,6 +245,21 @@ TEST(RestorePlanTest, OneVertexCannotHaveTwoMaximaOfParallelism) {
   EXPECT_THAT(plan.problems[0], HasSubstr("Max parallelism mismatch"));
 }
 
+TEST(RestorePlanTest, OneMismatchOfMaxParallelismIsSaidOnceForAllOperators) {
+  graph::JobGraph graph = Graph(2);
+  for (graph::JobVertex& vertex : graph.vertices) {
+    vertex.max_parallelism = 32;
+    vertex.max_parallelism_configured = true;
+  }
+  const RestorePlan plan = Plan({WithState('a', 64), WithState('b', 64)}, graph);
+  ASSERT_THAT(plan.problems, SizeIs(1));
+  EXPECT_THAT(
+      plan.problems[0],
+      AllOf(HasSubstr("Cannot map operator 61616161616161616161616161616161 with"),
+            HasSubstr(" The same goes for the operator 62626262626262626262626262626262.")));
+  EXPECT_THAT(Verdicts(plan), ElementsAre("incompatible source", "incompatible count"));
+}
+
 TEST(RestorePlanTest, KeyGroupsThatNoHandleCoversAreAProblemThatNamesThem) {
   OperatorSnapshot lost = WithState('b', 128, 4);
   lost.subtasks.erase(1);
