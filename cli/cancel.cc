@@ -38,8 +38,7 @@ Status Cancel(const CommandContext& context) {
   context.out << "Cancelling job " << job.ToHex() << "." << std::endl;
   const Status cancelled = client->Cancel(job);
   if (!cancelled.ok()) return Failed("Could not cancel job " + job.ToHex() + ".", cancelled);
-  context.out << "Cancelled job " << job.ToHex() << ".\n";
-  return OkStatus();
+  return WriteResult(context.out, "Cancelled job " + job.ToHex() + ".\n");
 }
 
 }  // namespace flink::cli

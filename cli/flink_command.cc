@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/text_table.h"
 #include "cli/verbs.h"
 #include "common/config/checkpoint_settings.h"
 
@@ -35,9 +36,11 @@ Action FindAction(std::string_view verb) {
   return actions.at(verb);
 }
 
+/// What names and other programs' errors hold must not play tricks with a terminal.
 std::string OneLine(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+  const auto is_blank = [](char c) { return c == '\n' || c == '\r' || c == '\t'; };
+  std::replace_if(text.begin(), text.end(), is_blank, ' ');
+  return Printable(text);
 }
 
 int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& err) {
@@ -49,8 +52,8 @@ int Report(const Status& status, bool verbose, std::ostream& out, std::ostream& 
   if (status.ok()) return 0;
   if (const auto code = ExitCode(status)) return *code;
   if (IsUsageError(status)) {
-    out << Message(status) << "\n\nUse the help option (-h or --help) to get help on the command."
-        << std::endl;
+    out << OneLine(Message(status))
+        << "\n\nUse the help option (-h or --help) to get help on the command." << std::endl;
     return kFailed;
   }
   std::string text = OneLine(Message(status));
@@ -143,8 +146,8 @@ int Execute(const VerbDescription& verb, const std::vector<std::string>& tokens,
   const auto line = CommandLine::Parse(specs, tokens, verb.scope);
   if (!line.ok()) return Report(UsageError(Message(line.status())), false, out, err);
   if (line->Has("h")) {
-    out << VerbHelp(verb) << std::flush;
-    return 0;
+    out << VerbHelp(verb);
+    return Report(OkStatus(), false, out, err);
   }
   auto config = Configuration::LoadFromDirectory(Configuration::ConfDir(conf_dir));
   if (!config.ok()) {
@@ -169,12 +172,12 @@ int FlinkMain(const std::vector<std::string>& arguments, const std::string& conf
   }
   const std::string& action = arguments.front();
   if (action == "-h" || action == "--help") {
-    out << FullHelp() << std::flush;
-    return 0;
+    out << FullHelp();
+    return Report(OkStatus(), false, out, err);
   }
   if (action == "-v" || action == "--version") {
-    out << "Version: " << FLINK_VERSION << std::endl;
-    return 0;
+    out << "Version: " << FLINK_VERSION << "\n";
+    return Report(OkStatus(), false, out, err);
   }
   // "savepoint list" is a verb of two words.
   const VerbDescription* verb =

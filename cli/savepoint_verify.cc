@@ -25,7 +25,7 @@ struct Verification {
   bool only_sizes = false;  ///< It has none, and is readable without.
   size_t files = 0;
   int64_t bytes = 0;  ///< Of the files that are as they should be.
-  std::vector<std::pair<std::string, std::string>> problems;  ///< Local path, what is wrong.
+  std::vector<std::pair<std::string, Status>> problems;  ///< Local path, what is wrong.
 };
 
 /// The state files by the word of the side file alone: what is left when the metadata cannot be
@@ -67,10 +67,10 @@ StatusOr<Verification> Verify(const std::string& pointer) {
     if (named.ok()) {
       files = *std::move(named);
     } else {
-      result.problems.emplace_back(metadata, Message(named.status()));
+      result.problems.emplace_back(metadata, named.status());
     }
   } else {
-    result.problems.emplace_back(metadata, Message(loaded.status()));
+    result.problems.emplace_back(metadata, loaded.status());
     if (result.has_checksums) files = ListedFiles(**list, directory);
   }
   result.files += files.size();
@@ -82,7 +82,7 @@ StatusOr<Verification> Verify(const std::string& pointer) {
     if (status.ok()) {
       result.bytes += files[i].size;
     } else {
-      result.problems.emplace_back(files[i].path, Message(status));
+      result.problems.emplace_back(files[i].path, status);
     }
   }
   return result;
@@ -98,8 +98,8 @@ Json ToJson(const Verification& result) {
   json["bytes"] = result.bytes;
   json["intact"] = result.problems.empty();
   json["problems"] = Json::array();
-  for (const auto& [file, text] : result.problems) {
-    json["problems"].push_back({{"file", io::QualifyPath(file)}, {"problem", text}});
+  for (const auto& [file, problem] : result.problems) {
+    json["problems"].push_back({{"file", io::QualifyPath(file)}, {"problem", Message(problem)}});
   }
   return json;
 }
@@ -109,7 +109,7 @@ std::string Files(size_t count) {
 }
 
 void Print(const Verification& result, std::ostream& out) {
-  for (const auto& [file, text] : result.problems) out << Printable(text) << "\n";
+  for (const auto& [file, problem] : result.problems) out << Printable(Message(problem)) << "\n";
   if (result.only_sizes) {
     out << "The snapshot has no checksums, as those of Apache Flink: its metadata and the sizes "
            "of its files were checked.\n";
@@ -123,10 +123,29 @@ void Print(const Verification& result, std::ostream& out) {
 
 Status Verdict(const Verification& result) {
   if (result.problems.empty()) return OkStatus();
-  return MakeStatus(absl::StatusCode::kDataLoss,
-                    "{} of {} of the snapshot {} {} damaged or missing: it cannot be restored.",
-                    result.problems.size(), Files(result.files), result.name,
-                    result.problems.size() == 1 ? "is" : "are");
+  const size_t count = result.problems.size();
+  // The rest could not be looked at, for want of permission, say.
+  const auto damaged = static_cast<size_t>(
+      std::count_if(result.problems.begin(), result.problems.end(), [](const auto& entry) {
+        return absl::IsDataLoss(entry.second) || absl::IsNotFound(entry.second);
+      }));
+  const std::string which =
+      fmt::format("{} of {} of the snapshot {}", count, Files(result.files), result.name);
+  if (damaged == 0) {
+    return MakeStatus(result.problems.front().second.code(),
+                      "{} cannot be read: whether it is intact is not known.", which);
+  }
+  return DataLoss("{} {} {}: it cannot be restored.", which, count == 1 ? "is" : "are",
+                  damaged == count ? "damaged or missing" : "damaged, missing or not readable");
+}
+
+/// Of one that is not there at all.
+Verification NotFoundAt(const std::string& pointer, const Status& reason) {
+  Verification result;
+  const StatusOr<std::string> path = io::ParsePath(pointer);
+  result.name = path.ok() ? io::QualifyPath(*path) : pointer;
+  result.problems.emplace_back(path.ok() ? *path : pointer, reason);
+  return result;
 }
 
 }  // namespace
@@ -144,16 +163,13 @@ Status SavepointVerify(const CommandContext& context) {
   for (const std::string& path : paths) {
     const StatusOr<Verification> result = Verify(path);
     const Status verdict = result.ok() ? Verdict(*result) : result.status();
-    if (result.ok() && json) all.push_back(ToJson(*result));
+    if (json) all.push_back(ToJson(result.ok() ? *result : NotFoundAt(path, verdict)));
     if (result.ok() && !json) Print(*result, context.out);
     if (verdict.ok()) continue;
     if (++bad == 1) first = verdict;
     if (several) context.err << Printable(Message(verdict)) << std::endl;
   }
-  // One that is not there at all leaves nothing to print.
-  if (json && (several || !all.empty())) {
-    context.out << DumpJson(several ? all : all.front()) << std::endl;
-  }
+  if (json) context.out << DumpJson(several ? all : all.front()) << std::endl;
   if (!several || bad == 0) return first;
   return MakeStatus(first.code(), "{} of {} snapshots are not intact.", bad, paths.size());
 }

@@ -109,7 +109,10 @@ std::string Printable(std::string_view text) {
   std::string printable;
   while (!text.empty()) {
     const size_t length = SequenceLength(text);
-    const bool control = static_cast<uint8_t>(text[0]) < 0x20 || text[0] == 0x7f;
+    const auto byte = [&text](size_t i) { return static_cast<uint8_t>(text[i]); };
+    // Also those that take two bytes, U+0080 to U+009F.
+    const bool control =
+        byte(0) < 0x20 || byte(0) == 0x7f || (length == 2 && byte(0) == 0xc2 && byte(1) < 0xa0);
     if (length == 0 || control) {
       printable += '?';
     } else {

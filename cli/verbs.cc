@@ -111,8 +111,10 @@ constexpr std::string_view kInspectDetails =
 
 constexpr std::string_view kVerifyDetails =
     "Reads every file of a savepoint or checkpoint and compares it with the checksum that was "
-    "written with it; needs no cluster. Prints a line for each file that is damaged or missing; "
-    "the exit code is 1 when there is one. With several paths --json prints an array. Snapshots of "
+    "written with it; needs no cluster. Prints a line for each file that is damaged, missing or "
+    "not "
+    "readable; the exit code is 1 when there is one. With several paths --json prints an array. "
+    "Snapshots of "
     "Apache Flink have no checksums: their "
     "metadata and the sizes of their files are checked.";
 

@@ -409,12 +409,52 @@ TEST_F(OfflineVerbsTest, VerifyNamesWhatItLookedAt) {
   EXPECT_EQ(Flink({"savepoint", "verify", "--json", In("nowhere"), Savepoint(1)}), 1);
   EXPECT_THAT(err_.str(), HasSubstr("1 of 2 snapshots are not intact."));
   const auto json = nlohmann::json::parse(out_.str());
-  ASSERT_EQ(json.size(), 1u);
-  EXPECT_EQ(json[0]["path"], "file:" + Savepoint(1));
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_EQ(json[0]["path"], "file:" + In("nowhere"));
+  EXPECT_EQ(json[0]["intact"], false);
+  EXPECT_THAT(json[0]["problems"][0]["problem"], HasSubstr(In("nowhere")));
+  EXPECT_EQ(json[1]["path"], "file:" + Savepoint(1));
+  EXPECT_EQ(json[1]["intact"], true);
   // Its checksums are there, and cannot be used: that is no snapshot of Flink.
   WriteTestFile(Savepoint(1) + "/_flink_cpp.json", "{");
   EXPECT_EQ(Flink({"savepoint", "verify", Savepoint(1)}), 1);
   EXPECT_THAT(out_.str(), Not(HasSubstr("has no checksums")));
+}
+
+TEST_F(OfflineVerbsTest, VerifyDoesNotCallDamagedWhatItCannotRead) {
+  Write(Savepoint(1), 1000);
+  const std::string file = Savepoint(1) + "/" + kUuid;
+  ASSERT_TRUE(io::RemoveFile(file).ok());
+  ASSERT_EQ(symlink(file.c_str(), file.c_str()), 0);
+  EXPECT_EQ(Flink({"savepoint", "verify", Savepoint(1)}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("cannot be read: whether it is intact is not known."));
+  EXPECT_THAT(err_.str(), Not(HasSubstr("damaged")));
+}
+
+TEST_F(OfflineVerbsTest, AListOfADirectoryThatIsNotThereIsAnErrorInJsonToo) {
+  for (const char* json : {"--json", "-v"}) {
+    EXPECT_EQ(Flink({"savepoint", "list", json, "--dir", In("nowhere")}), 1);
+    EXPECT_EQ(out_.str(), "");
+    EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));
+  }
+}
+
+TEST_F(OfflineVerbsTest, ErrorsHoldNoControlCharacters) {
+  EXPECT_EQ(Flink({"savepoint", "list", "--dir",
+                   In("a\x1b[31m\u009b"
+                      "b\tc")}),
+            1);
+  EXPECT_THAT(err_.str(), HasSubstr("a?[31m?b c"));
+}
+
+TEST_F(OfflineVerbsTest, HelpThatCannotBeWrittenIsAnError) {
+  const std::vector<std::vector<std::string>> helps = {{"--help"}, {"--version"}, {"list", "-h"}};
+  for (const auto& words : helps) {
+    out_.setstate(std::ios::badbit);
+    EXPECT_EQ(Flink(words), 1) << words[0];
+    out_.clear();
+    EXPECT_EQ(Flink(words), 0) << words[0];
+  }
 }
 
 TEST_F(OfflineVerbsTest, FsckSaysInJsonWhatItFound) {
