@@ -10,7 +10,7 @@
 namespace flink::cli {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
@@ -269,14 +269,16 @@ StatusOr<int64_t> ClusterClient::WaitForCheckpoint(const JobId& job, const std::
   return NumberAt(*result, "checkpointId");
 }
 
-Status ClusterClient::WaitForDisposal(const std::string& path, const std::string& trigger_id) {
+Status ClusterClient::WaitForDisposal(const std::string& trigger_id) {
   const Status status =
       WaitForOperation("/v1/savepoint-disposal/" + trigger_id,
                        {"the disposal", "the JobManager's log says how it ends", {}, nullptr})
           .status();
-  const std::string absolute = io::AbsolutePath(path);
-  const Status cause = WithoutBegin(status, "Could not dispose savepoint " + absolute);
-  return WithoutBegin(cause, absolute + " is left as it is, because its metadata cannot be read");
+  const std::string trace = Details(status);
+  const size_t cause = trace.find("\nCaused by: ");
+  if (!absl::IsInternal(status) || cause == std::string::npos) return status;
+  return WithDetails(
+      MakeStatus(status.code(), "{}", CauseText(std::string_view(trace).substr(cause))), trace);
 }
 
 }  // namespace flink::cli

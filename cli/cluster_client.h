@@ -68,7 +68,7 @@ class ClusterClient {
   Status Submit(std::string graph, std::string library, const std::string& library_name);
   /// What the job `graph` (as for Submit) would take over from the running `job`; see
   /// common/snapshot/restore_plan_json.h.
-  StatusOr<nlohmann::json> PlanRestore(const JobId& job, std::string graph);
+  StatusOr<nlohmann::ordered_json> PlanRestore(const JobId& job, std::string graph);
   Status Cancel(const JobId& job);
 
   /// Each returns the trigger id. No directory: the cluster's default.
@@ -94,8 +94,8 @@ class ClusterClient {
                                          const std::string& what, ProgressLine& progress);
   StatusOr<int64_t> WaitForCheckpoint(const JobId& job, const std::string& trigger_id,
                                       ProgressLine& progress);
-  /// Of `path`; its error says why and leaves it to the caller to say what failed.
-  Status WaitForDisposal(const std::string& path, const std::string& trigger_id);
+  /// Its error says why and leaves it to the caller to say what failed.
+  Status WaitForDisposal(const std::string& trigger_id);
 
   std::string address() const { return rest_->address(); }
 
@@ -104,7 +104,7 @@ class ClusterClient {
       : rest_(std::move(rest)), timeout_(timeout) {}
 
   /// The result of the operation, or its failure as an error; nothing while it is in progress.
-  StatusOr<std::optional<nlohmann::json>> PollOperation(const std::string& path);
+  StatusOr<std::optional<nlohmann::ordered_json>> PollOperation(const std::string& path);
   struct Waiting {
     std::string what;                       ///< "the savepoint".
     std::string hint;                       ///< How to learn its result when nobody waits any more.
@@ -112,7 +112,8 @@ class ClusterClient {
     const InterruptGuard* guard = nullptr;  ///< Ends the waiting, if set.
   };
   /// Polls until the operation is completed.
-  StatusOr<nlohmann::json> WaitForOperation(const std::string& path, const Waiting& waiting);
+  StatusOr<nlohmann::ordered_json> WaitForOperation(const std::string& path,
+                                                    const Waiting& waiting);
   /// `operation`: the path at which its outcome is polled.
   StatusOr<std::optional<SnapshotProgress>> Progress(const std::string& operation);
   void ShowProgress(const std::string& operation, ProgressLine& progress);

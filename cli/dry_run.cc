@@ -6,10 +6,12 @@
 #include <ostream>
 #include <vector>
 
+#include "cli/job_graph_texts.h"
 #include "cli/savepoint_list.h"
 #include "common/config/options.h"
 #include "common/snapshot/restore_plan_json.h"
 #include "common/snapshot/snapshot_claim.h"
+#include "common/snapshot/snapshot_files.h"
 #include "proto/conversion/job_graph_proto.h"
 
 namespace flink::cli {
@@ -29,6 +31,12 @@ StatusOr<Json> PlanFromFiles(const PackagedProgram& program,
     plan.problems.push_back(Message(claim.status()));
   } else if (claim->has_value()) {
     plan.problems.push_back(Message(snapshot::ClaimedBy(**claim, loaded.directory)));
+  } else if (restore.claim_mode() == SavepointRestoreSettings::CLAIM_MODE_CLAIM) {
+    const Status held = snapshot::CheckNotHeld(loaded.metadata_file, "claimed");
+    if (!held.ok()) plan.problems.push_back(Message(held));
+    if (const auto owner = snapshot::LivingOwner(loaded.directory)) {
+      plan.problems.push_back(Message(snapshot::NotClaimableOf(*owner, loaded.directory)));
+    }
   }
   return snapshot::ToJson(plan);
 }
@@ -40,14 +48,14 @@ StatusOr<Json> PlanAgainstJob(const CommandContext& context, const PackagedProgr
   pb::graph::v1::JobGraph message = graph::ToProto(program.job_graph);
   message.set_job_id(std::string(job.bytes().begin(), job.bytes().end()));
   *message.mutable_restore() = std::move(restore);
-  ASSIGN_OR_RETURN(const nlohmann::json plan,
-                   client->PlanRestore(job, message.SerializeAsString()));
-  // In the order of a plan from files.
-  Json ordered;
-  for (const char* key : {"snapshot", "checkpoint-id", "restorable", "operators", "problems"}) {
-    ordered[key] = plan.value(key, nlohmann::json());
+  RETURN_IF_ERROR(CheckTexts(message));
+  ASSIGN_OR_RETURN(Json plan, client->PlanRestore(job, message.SerializeAsString()));
+  for (const char* key : {"operators", "problems"}) {
+    if (!plan.is_object() || !plan.contains(key) || !plan[key].is_array()) {
+      return Internal("The JobManager's answer has no {}.", key);
+    }
   }
-  return ordered;
+  return plan;
 }
 
 /// The plan comes with the names of REST documents; what the other commands print has underscores.

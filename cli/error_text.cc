@@ -127,18 +127,6 @@ std::string Details(const Status& status) {
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 
-Status WithoutBegin(const Status& status, std::string_view begin) {
-  std::string_view text(status.message().data(), status.message().size());
-  if (status.ok() || !text.starts_with(begin)) return status;
-  text.remove_prefix(begin.size());
-  for (const std::string_view joint : {", because ", ".: ", ": ", ". "}) {
-    if (!text.starts_with(joint) || text.size() == joint.size()) continue;
-    text.remove_prefix(joint.size());
-    return WithDetails(MakeStatus(status.code(), "{}", text), Details(status));
-  }
-  return status;
-}
-
 Status WithContext(const Status& status, std::string_view context) {
   if (status.ok()) return status;
   std::string text(context);

@@ -20,10 +20,6 @@ std::string_view Advice(std::string_view error);
 Status WithDetails(Status status, std::string_view details);
 std::string Details(const Status& status);
 
-/// The same error without these words at its begin, and what joins them to the rest: for words that
-/// the client has said already.
-Status WithoutBegin(const Status& status, std::string_view begin);
-
 /// Puts "context: " before the message and keeps code and details.
 Status WithContext(const Status& status, std::string_view context);
 

@@ -17,7 +17,7 @@
 namespace flink::cli {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 struct Resolved {
   explicit Resolved(const std::string& host, int port) {

@@ -1,6 +1,6 @@
 #pragma once
 
-/// JSON over HTTP to one JobManager.
+/// JSON over HTTP to one JobManager, in the order in which it sends it.
 
 #include <chrono>
 #include <memory>
@@ -35,11 +35,13 @@ class RestClient {
   RestClient(const RestClient&) = delete;
   RestClient& operator=(const RestClient&) = delete;
 
-  StatusOr<nlohmann::json> Get(const std::string& path);
+  StatusOr<nlohmann::ordered_json> Get(const std::string& path);
   /// `body`: an object of texts, numbers and flags; kInvalidArgument when a text is not UTF-8.
-  StatusOr<nlohmann::json> Post(const std::string& path, const nlohmann::json& body);
-  StatusOr<nlohmann::json> Patch(const std::string& path);
-  StatusOr<nlohmann::json> PostFiles(const std::string& path, const std::vector<UploadPart>& parts);
+  StatusOr<nlohmann::ordered_json> Post(const std::string& path,
+                                        const nlohmann::ordered_json& body);
+  StatusOr<nlohmann::ordered_json> Patch(const std::string& path);
+  StatusOr<nlohmann::ordered_json> PostFiles(const std::string& path,
+                                             const std::vector<UploadPart>& parts);
 
   /// Fails when the host name means nothing; asks the resolver, not the JobManager.
   Status CheckHostName() const;

@@ -4,9 +4,9 @@
 
 #include "cli/command.h"
 #include "cli/dry_run.h"
+#include "cli/job_graph_texts.h"
 #include "cli/packaged_program.h"
 #include "cli/pause.h"
-#include "cli/text_table.h"
 #include "common/config/checkpoint_settings.h"
 #include "common/config/options.h"
 #include "common/config/options_without_effect.h"
@@ -84,24 +84,6 @@ void WarnOfMissingUids(const StreamGraph& graph, std::ostream& err) {
            "Give it a name for life with Uid(\"...\")."
         << std::endl;
   }
-}
-
-/// What is not UTF-8 has no place in a message to the JobManager.
-Status CheckTexts(const pb::graph::v1::JobGraph& message) {
-  const auto check = [](std::string_view what, const std::string& text) {
-    if (IsUtf8(text)) return OkStatus();
-    return FailedPrecondition("{} \"{}\" is not UTF-8.", what, Printable(text));
-  };
-  RETURN_IF_ERROR(check("The path of the savepoint", message.restore().path()));
-  RETURN_IF_ERROR(check("The name of the job library", message.library_name()));
-  for (const std::string& argument : message.arguments()) {
-    RETURN_IF_ERROR(check("The argument of the program", argument));
-  }
-  for (const auto& [key, value] : message.configuration()) {
-    RETURN_IF_ERROR(check("The configuration key", key));
-    RETURN_IF_ERROR(check(fmt::format("The value of {}", key), value));
-  }
-  return OkStatus();
 }
 
 /// What the JobManager gets: the program's graph under the settings of the command line.
@@ -245,20 +227,18 @@ Status Run(const CommandContext& context) {
   const std::string failure = "Failed to execute job '" + program.job_graph.name + "'.";
   const Status submitted =
       client->Submit(submission.SerializeAsString(), std::move(library), program.library_name);
-  const auto refused = [&](const Status& status) {
-    const std::string begin = "The job \"" + program.job_graph.name + "\" was not started";
-    return Failed(failure, WithoutBegin(WithoutBegin(status, begin), "The job was not started"));
-  };
-  if (!submitted.ok()) return refused(submitted);
+  if (!submitted.ok()) return Failed(failure, submitted);
   const Status initialized = WaitForInitialization(client.get(), job);
-  if (!initialized.ok()) return refused(initialized);
-  RETURN_IF_ERROR(
-      WriteResult(context.out, "Job has been submitted with JobID " + job.ToHex() + "\n"));
-  if (context.line.Has("d")) {
-    const bool restores = !submission.restore().path().empty();
-    return restores ? WaitForRestore(client.get(), job) : OkStatus();
+  if (!initialized.ok()) return Failed(failure, initialized);
+  // The job runs whether or not this can be told, and is looked after all the same.
+  const Status told =
+      WriteResult(context.out, "Job has been submitted with JobID " + job.ToHex() + "\n");
+  if (!context.line.Has("d")) {
+    RETURN_IF_ERROR(WaitForEnd(context, client.get(), job));
+  } else if (!submission.restore().path().empty()) {
+    RETURN_IF_ERROR(WaitForRestore(client.get(), job));
   }
-  return WaitForEnd(context, client.get(), job);
+  return told;
 }
 
 }  // namespace flink::cli

@@ -1,20 +1,25 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/disposed_directory.h"
 
 namespace flink::cli {
 namespace {
+
+constexpr char kIgnoringArguments[] =
+    "Provided more arguments than required. Ignoring not needed arguments.\n";
 
 Status Dispose(const CommandContext& context, const std::string& path) {
   ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
   std::ostream& out = context.out;
   out << "Disposing savepoint '" << path << "'.\nWaiting for response..." << std::endl;
   const std::string failure = "Failed to dispose the savepoint '" + path + "'.";
+  const DisposedDirectory directory(path);
   const auto trigger = client->TriggerDisposal(path);
   if (!trigger.ok()) return Failed(failure, trigger.status());
-  const Status disposed = client->WaitForDisposal(path, *trigger);
+  const Status disposed = client->WaitForDisposal(*trigger);
   if (!disposed.ok()) return Failed(failure, disposed);
-  return WriteResult(out, "Savepoint '" + path + "' disposed.\n");
+  return WriteResult(out, "Savepoint '" + path + "' disposed.\n" + directory.WhatStays());
 }
 
 Status TriggerDetached(const CommandContext& context, ClusterClient* client, const JobId& job,
@@ -69,7 +74,8 @@ Status ShowStatus(const CommandContext& context, const std::string& typed_trigge
 Status Savepoint(const CommandContext& context) {
   const CommandLine& line = context.line;
   if (const auto path = line.Value("d")) {
-    RETURN_IF_ERROR(RefuseArgumentsBeyond(line, 0));
+    // As Flink, whose stdout this has; what is dropped silently would be taken for done.
+    if (!line.arguments().empty()) context.err << kIgnoringArguments << std::flush;
     return Dispose(context, *path);
   }
   if (const auto trigger_id = line.Value("status")) return ShowStatus(context, *trigger_id);
@@ -91,7 +97,7 @@ Status Savepoint(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto client, ClusterClient::Create(context.config));
   std::ostream& out = context.out;
   if (arguments.size() >= 3) {
-    out << "Provided more arguments than required. Ignoring not needed arguments.\n";
+    out << kIgnoringArguments;
   }
   if (line.Has("detached")) return TriggerDetached(context, client.get(), job, directory, format);
 

@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/disposed_directory.h"
 #include "cli/text_table.h"
 #include "common/io/file_system.h"
 #include "common/snapshot/snapshot_files.h"
@@ -80,7 +81,7 @@ class Disposer {
   Status Dispose(const std::string& path) {
     if (client_ == nullptr) return snapshot::DisposeSnapshot(path);
     ASSIGN_OR_RETURN(const std::string trigger, client_->TriggerDisposal(path));
-    return client_->WaitForDisposal(path, trigger);
+    return client_->WaitForDisposal(trigger);
   }
 
  private:
@@ -199,9 +200,11 @@ Status SavepointPrune(const CommandContext& context) {
   while (savepoints.size() > kept) {
     const std::string path = io::QualifyPath(savepoints.back().directory);
     savepoints.pop_back();
+    const DisposedDirectory directory(path);
     const Status disposed = disposer.Dispose(path);
     if (disposed.ok()) {
-      context.out << "Savepoint '" << path << "' disposed." << std::endl;
+      context.out << "Savepoint '" << path << "' disposed.\n"
+                  << directory.WhatStays() << std::flush;
       continue;
     }
     ++failed;

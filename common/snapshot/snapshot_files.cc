@@ -103,7 +103,12 @@ std::vector<std::string> UnsharedFiles(const LoadedSnapshot& snapshot) {
 StatusOr<LoadedSnapshot> LoadDoomed(const std::string& pointer) {
   StatusOr<LoadedSnapshot> loaded = LoadSnapshot(pointer);
   if (loaded.ok()) FollowLinks(&*loaded);
-  if (loaded.ok() || absl::IsNotFound(loaded.status())) return loaded;
+  return loaded;
+}
+
+/// What a user is told whose snapshot cannot be loaded and is therefore not deleted.
+Status NotDisposed(const std::string& pointer, const Status& unreadable) {
+  if (absl::IsNotFound(unreadable)) return unreadable;
   const StatusOr<std::string> named = io::ParsePath(pointer);
   // What may not be looked at may be a directory.
   if (named.ok() && io::Exists(*named) && !io::IsDirectory(*named) &&
@@ -111,7 +116,7 @@ StatusOr<LoadedSnapshot> LoadDoomed(const std::string& pointer) {
     return InvalidArgument("'{}' is not a savepoint: name its directory, or the file {} in it",
                            pointer, kMetadataFileName);
   }
-  return With(loaded.status(), "{} is left as it is, because its metadata cannot be read", pointer);
+  return With(unreadable, "it is left as it is, because its metadata cannot be read");
 }
 
 /// The files of the snapshot in its directory. An old one is a single file of any name in a
@@ -337,8 +342,17 @@ std::optional<CheckpointOwner> LivingOwner(const std::string& directory) {
   return owner;
 }
 
+Status NotClaimableOf(const CheckpointOwner& owner, const std::string& directory) {
+  return AlreadyExists(
+      "the checkpoint {} cannot be claimed, because the job {}that took it is running (its lock is "
+      "{}). Cancel that job first, or restore with claim mode NO_CLAIM.",
+      directory, owner.job ? owner.job->ToHex() + " " : "", owner.lock_file);
+}
+
 Status DisposeSnapshot(const std::string& pointer) {
-  ASSIGN_OR_RETURN(const LoadedSnapshot loaded, LoadDoomed(pointer));
+  const StatusOr<LoadedSnapshot> doomed = LoadDoomed(pointer);
+  if (!doomed.ok()) return NotDisposed(pointer, doomed.status());
+  const LoadedSnapshot& loaded = *doomed;
   if (const std::optional<CheckpointOwner> owner = LivingOwner(loaded.directory)) {
     return FailedPrecondition(
         "{} is a checkpoint of {}, which a JobManager is running and may still need it; cancel the "

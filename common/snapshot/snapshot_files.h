@@ -79,6 +79,8 @@ struct CheckpointOwner {
 /// The job to whose checkpoints the one in `directory` belongs, while a JobManager runs that job.
 /// By the lock beside the checkpoint, however that is mounted or linked.
 std::optional<CheckpointOwner> LivingOwner(const std::string& directory);
+/// Why no other job can claim the checkpoint in `directory` while this owner lives, and what to do.
+Status NotClaimableOf(const CheckpointOwner& owner, const std::string& directory);
 
 /// Deletes the snapshot that a user points at: `_metadata`, then the files that it names, then its
 /// directory unless something that is not of the snapshot is left in it. A symbolic link that leads

@@ -236,8 +236,8 @@ Status Dispatcher::MayRestore(const std::string& directory, const JobId& restore
     const bool claimed = job->Claims(directory);
     if (!claimed && !(claim && job->Uses(directory))) continue;
     return AlreadyExists(
-        "The job was not started: the snapshot {} cannot be {}, because the job {} (\"{}\") {}.",
-        directory, claim ? "claimed" : "used", id.ToHex(), job->job().graph.name,
+        "the snapshot {} cannot be {}, because the job {} (\"{}\") {}.", directory,
+        claim ? "claimed" : "used", id.ToHex(), job->job().graph.name,
         claimed ? "has claimed it and deletes it when it does not need it any more. Cancel that "
                   "job first"
                 : "may still restore from it. Cancel that job first, or restore with claim mode "
@@ -252,10 +252,7 @@ Status Dispatcher::MayRestore(const std::string& directory, const JobId& restore
       io::IsSame(job->second->checkpoint_directory(), owner->directory)) {
     return OkStatus();
   }
-  return AlreadyExists(
-      "The job was not started: the checkpoint {} cannot be claimed, because the job {}that took "
-      "it is running (its lock is {}). Cancel that job first, or restore with claim mode NO_CLAIM.",
-      directory, owner->job ? owner->job->ToHex() + " " : "", owner->lock_file);
+  return snapshot::NotClaimableOf(*owner, directory);
 }
 
 void Dispatcher::PlanRestore(const JobId& job, const pb::graph::v1::JobGraph& graph,
@@ -354,18 +351,17 @@ Status Dispatcher::TriggerSavepoint(const JobId& job, const std::string& trigger
   }
   const RequestId asked = master->TriggerSavepoint(
       target, request.format, request.kind,
-      [this, job, trigger_id, kind = request.kind](const StatusOr<std::string>& path) {
+      [this, job, trigger_id](const StatusOr<std::string>& path) {
         const int64_t done_ms = deps_.clock->NowMs();
         if (path.ok()) {
           operations_.Succeed(kKind, job, trigger_id, *path, 0, done_ms);
           return;
         }
-        const std::string text = Message(path.status());
-        const bool stopping =
-            IsStop(kind) && text.compare(0, 29, "A savepoint has been created ") == 0;
-        operations_.Fail(
-            kKind, job, trigger_id,
-            {stopping ? kStopWithSavepointStoppingException : kCheckpointException, text}, done_ms);
+        operations_.Fail(kKind, job, trigger_id,
+                         {IsStoppingFailure(path.status()) ? kStopWithSavepointStoppingException
+                                                           : kCheckpointException,
+                          Message(path.status())},
+                         done_ms);
       });
   operations_.SetRequest(kKind, job, trigger_id, asked);
   return OkStatus();

@@ -29,7 +29,7 @@ void SlotPool::Heard(const std::string& task_manager_id, int64_t now_ms) {
 
 namespace {
 
-/// A sentence that goes on after "The job was not started: ".
+/// A sentence that goes on after one that says which job was not started, and a colon.
 std::string TooFewSlots(int needed, int free, int total) {
   const char* plural = needed == 1 ? "" : "s";
   std::string text = fmt::format("it needs {} task slot{}, but ", needed, plural);

@@ -449,7 +449,9 @@ bool CheckpointDriver::Execute(cp::DisposePeriodicSavepoint& action) {
   Delete([location] {
     // As a user's, because a job of another JobManager may have claimed it.
     const Status disposed = snapshot::DisposeSnapshot(location);
-    if (!disposed.ok()) LOG_WARN("Periodic savepoint not disposed of: {}", Message(disposed));
+    if (!disposed.ok()) {
+      LOG_WARN("Periodic savepoint {} not disposed of: {}", location, Message(disposed));
+    }
   });
   return true;
 }

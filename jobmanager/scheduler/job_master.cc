@@ -33,13 +33,15 @@ StatusOr<std::shared_ptr<const CheckpointStorage>> MakeStorage(const SubmittedJo
   return std::make_shared<const CheckpointStorage>(std::move(storage));
 }
 
+constexpr char kStoppingFailureUrl[] = "flink.jobmanager/stopping-failure";
+
 /// A job whose savepoints have nowhere to go is better refused than found out at its first stop.
-Status ProbeSavepointDirectory(const std::string& configured, const std::string& job_name) {
+Status ProbeSavepointDirectory(const std::string& configured) {
   if (configured.empty()) return OkStatus();
   return With(PrepareSavepointDirectory(configured),
-              "The job \"{}\" was not started, because savepoints cannot be written to {} (set {} "
-              "to a directory that all processes of the cluster can write)",
-              job_name, configured, options::kSavepointDirectory.key);
+              "savepoints cannot be written to {} (set {} to a directory that all processes of the "
+              "cluster can write)",
+              configured, options::kSavepointDirectory.key);
 }
 
 /// OK when the job restores nothing or its snapshot fits it. Blocks.
@@ -141,15 +143,14 @@ void JobMaster::TransitionTo(JobStatus to) {
 void JobMaster::Initialize(std::function<void(Status)> done) {
   StatusOr<std::vector<SlotShare>> slots = deps_.slots->Allocate(job_.id, job_.slots());
   if (!slots.ok()) {
-    const Status refused = With(slots.status(), "The job \"{}\" was not started", job_.graph.name);
     // More slots would not help a job that its snapshot does not fit, so that is said first.
-    deps_.io->Submit(
-        [main = deps_.main, self = self_, job = job_, refused, done = std::move(done)] {
-          const Status fits = CheckRestorePlan(job);
-          main->Post([self, status = fits.ok() ? refused : fits, done] {
-            if (*self != nullptr) (*self)->OnInitialized(status, done);
-          });
-        });
+    deps_.io->Submit([main = deps_.main, self = self_, job = job_, refused = slots.status(),
+                      done = std::move(done)] {
+      const Status fits = CheckRestorePlan(job);
+      main->Post([self, status = fits.ok() ? refused : fits, done] {
+        if (*self != nullptr) (*self)->OnInitialized(status, done);
+      });
+    });
     return;
   }
   reserved_ = *std::move(slots);
@@ -164,7 +165,7 @@ void JobMaster::Initialize(std::function<void(Status)> done) {
                     savepoint_directory = options_.savepoint_directory,
                     periodic_savepoints = options_.checkpointing.periodic_savepoint_directory,
                     done = std::move(done)] {
-    const Status writable = ProbeSavepointDirectory(savepoint_directory, job.graph.name);
+    const Status writable = ProbeSavepointDirectory(savepoint_directory);
     auto restore = std::make_shared<StatusOr<std::optional<InitialRestore>>>(
         writable.ok() ? PrepareOnPool(*storage, periodic_savepoints, job, job.graph) : writable);
     main->Post([self, restore, taken = storage->HighestCheckpoint(), done] {
@@ -181,19 +182,18 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
   const Status prepared = storage.Prepare();
   if (!prepared.ok()) {
     return With(prepared,
-                "The job \"{}\" was not started, because checkpoints cannot be written to {} (set "
-                "{} to a directory "
-                "that all processes of the cluster can write)",
-                job.graph.name, storage.directory(), options::kCheckpointDirectory.key);
+                "checkpoints cannot be written to {} (set {} to a directory that all processes of "
+                "the cluster can write)",
+                storage.directory(), options::kCheckpointDirectory.key);
   }
   if (!periodic_savepoints.empty()) {
     const Status writable = PrepareSavepointDirectory(periodic_savepoints);
     if (!writable.ok()) {
-      return With(
-          writable,
-          "The job \"{}\" was not started, because periodic savepoints cannot be written to "
-          "{} (set {} to a directory that all processes of the cluster can write)",
-          job.graph.name, periodic_savepoints, options::kPeriodicSavepointDirectory.key);
+      return With(writable,
+                  "periodic savepoints cannot be written to {} (set {} to a directory that all "
+                  "processes of "
+                  "the cluster can write)",
+                  periodic_savepoints, options::kPeriodicSavepointDirectory.key);
     }
   }
   if (job.restore_path.empty()) return std::optional<InitialRestore>();
@@ -269,9 +269,7 @@ void JobMaster::ClaimSnapshot(std::optional<InitialRestore> restore,
         master.claim_lock_ = *std::move(*claimed);
         master.OnInitialized(std::move(*shared), done);
       } else {
-        master.OnInitialized(
-            With(claimed->status(), "The job \"{}\" was not started", master.job_.graph.name),
-            done);
+        master.OnInitialized(claimed->status(), done);
       }
     });
   });
@@ -385,6 +383,10 @@ std::string JobMaster::StoppingFailedMessage(const std::string& savepoint,
       savepoint, job_.id.ToHex(), cause);
 }
 
+bool IsStoppingFailure(const Status& answer) {
+  return answer.GetPayload(kStoppingFailureUrl).has_value();
+}
+
 void JobMaster::AnswerStop(const Status& failure) {
   std::vector<PendingStop> stops;
   stops.swap(pending_stops_);
@@ -392,7 +394,10 @@ void JobMaster::AnswerStop(const Status& failure) {
     if (failure.ok()) {
       stop.answer(stop.path);
     } else {
-      stop.answer(FailedPrecondition("{}", StoppingFailedMessage(stop.path, Message(failure))));
+      Status stopping =
+          FailedPrecondition("{}", StoppingFailedMessage(stop.path, Message(failure)));
+      stopping.SetPayload(kStoppingFailureUrl, absl::Cord());
+      stop.answer(std::move(stopping));
     }
   }
 }

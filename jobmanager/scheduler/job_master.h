@@ -31,6 +31,8 @@ namespace flink::jobmanager {
 
 inline constexpr char kStopWithSavepointStoppingException[] =
     "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException";
+/// Whether a stop failed so: its savepoint is complete, and its job failed behind it.
+bool IsStoppingFailure(const Status& answer);
 
 /// Life of an attempt: slots -> StartExecutor on every TaskManager used -> ExecutorReady from all
 /// -> DeployTasks -> all tasks RUNNING. A failure of any task, executor or TaskManager ends the

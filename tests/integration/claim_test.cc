@@ -105,11 +105,22 @@ TEST_F(ClaimTest, WhatALivingJobMayRestoreFromCannotBeClaimed) {
   const std::string checkpoint = Dir("chk/") + job + "/chk-1";
   ExpectRefused(Start(checkpoint, "CLAIM"), "may still restore from it");
   EXPECT_FALSE(fs::exists(checkpoint + "/_flink_cpp_claim.json"));
+  const auto dry_run = [](const std::string& from, const char* mode) {
+    return cluster_->Flink(Words{"run", "--dry-run", "-s", from, "-claimMode", mode} +
+                           Counting("out", 0));
+  };
+  const CommandResult owned = dry_run(checkpoint, "CLAIM");
+  EXPECT_EQ(owned.exit_code, 1);
+  EXPECT_THAT(owned.out, HasSubstr("cannot be claimed, because the job " + job));
+  EXPECT_EQ(dry_run(checkpoint, "NO_CLAIM").exit_code, 0);
   // Unclaimed it may be used, and as long as a job falls back to it, nobody gets it either.
   const std::string path = TakeSavepoint(job);
   Cancel(job);
   const std::string other = Started(path, "NO_CLAIM", Checkpoints("1 h"));
   ExpectRefused(Start(path, "CLAIM"), "the job " + other);
+  const CommandResult held = dry_run(path, "CLAIM");
+  EXPECT_EQ(held.exit_code, 1);
+  EXPECT_THAT(held.out, HasSubstr("cannot be claimed now, because a job that was restored"));
 }
 
 TEST_F(ClaimTest, AClaimKeepsOtherClustersAway) {

@@ -184,6 +184,19 @@ TEST_F(MistakesTest, ASavepointOfAJobThatHasFinished) {
   }
 }
 
+// It is awaited, or cancelled, all the same.
+TEST_F(MistakesTest, AJobWhoseIdCannotBePrintedIsNotLeftAlone) {
+  const CommandResult run =
+      RunCommand({"sh", "-c", "exec \"$@\" > /dev/full", "sh", cluster_->home() + "/bin/flink",
+                  "run", "-sae", TestJob(), "--case", "misbehave", "--count", "100", "--rate",
+                  "100", "--output", cluster_->File("out4")});
+  EXPECT_EQ(run.exit_code, 1);
+  const std::string mark = "It would have been: Job has been submitted with JobID ";
+  const size_t begin = run.err.find(mark);
+  ASSERT_NE(begin, std::string::npos) << run.err;
+  EXPECT_EQ(cluster_->JobState(run.err.substr(begin + mark.size(), 32)), "FINISHED");
+}
+
 TEST_F(MistakesTest, ASavepointThatIsNotThere) {
   const std::string path = cluster_->File("no-savepoint");
   for (const char* detached : {"-d", "-sae"}) {

@@ -126,8 +126,9 @@ TEST_F(SavepointTest, DisposeRemovesTheSavepointAndFailsTheSecondTime) {
   const std::string checkpoints = Dir("chk/") + job;
   EXPECT_EQ(FilesBelow(checkpoints), checkpoints + "/_flink_cpp_lock\n");
   const std::string begin = "Disposing savepoint 'file:" + path + "'.\nWaiting for response...\n";
-  const CommandResult first = cluster_->Flink({"savepoint", "-d", "file:" + path});
+  const CommandResult first = cluster_->Flink({"savepoint", "-d", "file:" + path, "surplus"});
   EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.err, "Provided more arguments than required. Ignoring not needed arguments.\n");
   EXPECT_EQ(first.out, begin + "Savepoint 'file:" + path + "' disposed.\n");
   EXPECT_FALSE(fs::exists(path));
   const CommandResult second = cluster_->Flink({"savepoint", "-d", "file:" + path});
@@ -198,6 +199,25 @@ TEST_F(SlowBarrierTest, TheStatusOfATriggerIsTheExitCode) {
   EXPECT_THAT(status(TriggerIn(stop.out)).out, MatchesRegex(progress));
 }
 
+TEST_F(SavepointTest, DisposeSaysOnceWhatIsWrongAndWhatStays) {
+  const std::string job = RunningJob({}, 2000);
+  const std::string path = TakeSavepoint(job);
+  Cancel(job);
+  const std::string metadata = path + "/_metadata";
+  fs::rename(metadata, path + "/kept");
+  std::ofstream(metadata) << "damaged";
+  const CommandResult refused = cluster_->Flink({"savepoint", "-d", path});
+  ExpectRefused(refused, "Failed to dispose the savepoint '" + path +
+                             "': it is left as it is, because its metadata cannot be read: ");
+  EXPECT_THAT(refused.err, Not(HasSubstr("Could not dispose")));
+  fs::rename(path + "/kept", metadata);
+  std::ofstream(path + "/notes.txt") << "mine";
+  const CommandResult disposed = cluster_->Flink({"savepoint", "-d", path});
+  EXPECT_EQ(disposed.exit_code, 0) << disposed.err;
+  EXPECT_THAT(disposed.out, HasSubstr("' disposed.\nThe directory " + path +
+                                      " stays, because notes.txt is in it"));
+}
+
 TEST_F(SlowBarrierTest, ATerminalShowsHowFarASavepointIsAndAFileDoesNot) {
   const std::string job = SlowJob();
   const Words command = {cluster_->home() + "/bin/flink", "savepoint", job};
@@ -218,6 +238,9 @@ TEST_F(SlowBarrierTest, ATerminalShowsHowFarASavepointIsAndAFileDoesNot) {
       RunCommand(Words{"sh", "-c", "exec \"$@\" > /dev/full", "sh"} + command);
   EXPECT_EQ(full.exit_code, 1);
   EXPECT_THAT(full.err, HasSubstr("Savepoint completed. Path: file:"));
+  const CommandResult closed = RunCommand(Words{"sh", "-c", "exec \"$@\" >&-", "sh"} + command);
+  EXPECT_EQ(closed.exit_code, 1);
+  EXPECT_THAT(closed.err, HasSubstr("Savepoint completed. Path: file:"));
 }
 
 TEST_F(SlowBarrierTest, AnInterruptedClientSaysWhatGoesOn) {

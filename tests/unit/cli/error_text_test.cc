@@ -62,14 +62,10 @@ TEST(ErrorDetailsTest, SurviveContext) {
   EXPECT_EQ(Details(status), "stack");
 }
 
-TEST(WithoutBeginTest, WordsThatWereSaidAreNotSaidAgain) {
-  const auto rest = [](const char* text) {
-    return Message(WithoutBegin(Internal("{}", text), "The job \"J\" was not started"));
-  };
-  EXPECT_EQ(rest("The job \"J\" was not started, because it rains."), "it rains.");
-  EXPECT_EQ(rest("The job \"J\" was not started: it rains."), "it rains.");
-  EXPECT_EQ(rest("The job \"J\" was not started."), "The job \"J\" was not started.");
-  EXPECT_EQ(rest("It rains."), "It rains.");
+TEST(CauseTextTest, ATraceMayBeginWithACause) {
+  EXPECT_EQ(CauseText("Caused by: java.io.IOException: no room\n\tat a.b.C(D.java:1)\n"
+                      "Caused by: a.b.E: on the disk\n"),
+            "no room: on the disk");
 }
 
 TEST(FailedTest, ANamelessClusterNeedsNoIntroduction) {

@@ -144,12 +144,14 @@ TEST_F(OfflineVerbsTest, NoArgumentIsDroppedSilently) {
            {"savepoint", "prune", "--keep", "1", kJob, "surplus"},
            {"savepoint", "inspect", In("sp"), "surplus"},
            {"savepoint", "dispose", In("sp"), "surplus"},
-           {"savepoint", "-d", In("sp"), "surplus"},
            {"savepoint", "--status", kOtherJob, kJob, "surplus"}}) {
     EXPECT_EQ(Flink(words), 1) << words[1];
     EXPECT_THAT(out_.str(), HasSubstr("Provided more arguments than required: \"surplus\""))
         << words[1];
   }
+  // Flink drops it.
+  EXPECT_EQ(Flink({"savepoint", "-d", In("sp"), "surplus"}), 1);
+  EXPECT_THAT(err_.str(), StartsWith("Provided more arguments than required. Ignoring "));
   EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("a"), "--dir", In("b")}), 1);
   EXPECT_THAT(out_.str(), HasSubstr("Provided --dir more than once."));
 }
@@ -429,6 +431,17 @@ TEST_F(OfflineVerbsTest, VerifyDoesNotCallDamagedWhatItCannotRead) {
   EXPECT_EQ(Flink({"savepoint", "verify", Savepoint(1)}), 1);
   EXPECT_THAT(err_.str(), HasSubstr("cannot be read: whether it is intact is not known."));
   EXPECT_THAT(err_.str(), Not(HasSubstr("damaged")));
+}
+
+TEST_F(OfflineVerbsTest, PruneNamesTheDirectoryThatStaysForTheFilesOfItsUser) {
+  Write(Savepoint(1), 1000);
+  Write(Savepoint(2), 2000);
+  WriteTestFile(Savepoint(1) + "/notes.txt");
+  EXPECT_EQ(Flink({"savepoint", "prune", "--keep", "0", kJob}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("The directory " + Savepoint(1) +
+                                    " stays, because notes.txt is in it, which is not of the "
+                                    "savepoint.\n"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("The directory " + Savepoint(2))));
 }
 
 TEST_F(OfflineVerbsTest, AListOfADirectoryThatIsNotThereIsAnErrorInJsonToo) {

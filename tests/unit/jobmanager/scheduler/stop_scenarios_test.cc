@@ -73,6 +73,7 @@ TEST_F(StopScenariosTest, ASavepointThatWaitsWhenTheJobIsCancelledFailsByTheShut
     ASSERT_TRUE(master_->Cancel().ok());
     Until([&] { return answer_.has_value(); });
     EXPECT_THAT(Message(answer_->status()), HasSubstr("CheckpointCoordinator shutdown."));
+    EXPECT_FALSE(IsStoppingFailure(answer_->status()));
     UntilStatus(JobStatus::kCanceled);
     UntilEnded();
   }
@@ -144,6 +145,7 @@ TEST_F(StopScenariosTest, ATaskThatFailsBehindTheSavepointEndsTheJobWhichRestore
   UntilAnswered();
   UntilEnded();
   EXPECT_EQ(master_->status(), JobStatus::kFailed);
+  EXPECT_TRUE(IsStoppingFailure(answer_->status()));
   const std::string text = Message(answer_->status());
   const std::string mark = "A savepoint has been created at: ";
   ASSERT_THAT(text, HasSubstr(mark));
