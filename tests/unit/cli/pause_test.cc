@@ -17,7 +17,7 @@ TEST(InterruptGuardTest, ASignalInterruptsUnlessItWasIgnoredBefore) {
   {
     const InterruptGuard guard;
     raise(SIGINT);
-    EXPECT_FALSE(guard.interrupted());
+    ASSERT_FALSE(guard.interrupted());
     raise(SIGTERM);
     EXPECT_TRUE(guard.interrupted());
   }
