@@ -15,6 +15,8 @@ constexpr uint32_t kRawTimersMagic = 0xF1CD859F;
 constexpr int32_t kRawTimersVersion = 2;
 /// Of raw state at first: the timers stand behind all that is looked for.
 constexpr uint64_t kFirstGroupBytes = 64 << 10;
+/// Serializers of some thousand services take less.
+constexpr uint64_t kMostGroupBytes = 16 << 20;
 
 /// The end of the group that begins at `offset`: the next one, or the end of the stream.
 int64_t EndOf(const std::vector<int64_t>& sorted_offsets, int64_t offset, size_t stream_size) {
@@ -234,7 +236,7 @@ StatusOr<bool> HasTimer(JavaReader& in) {
   return false;
 }
 
-/// What a key group begins with, more of it while that ends too early.
+/// What a key group begins with, more of it while that ends too early: damage may look like that.
 StatusOr<bool> HasTimer(const StreamRanges& stream, int64_t offset, int64_t end) {
   if (end < offset || end > static_cast<int64_t>(stream.size())) {
     return DataLoss("a key group from {} to {} does not lie in the stream of {} bytes", offset, end,
@@ -248,7 +250,8 @@ StatusOr<bool> HasTimer(const StreamRanges& stream, int64_t offset, int64_t end)
     JavaReader in(bytes, begin);
     StatusOr<bool> timer = HasTimer(in);
     const bool holds = timer.ok() && *timer;
-    if (holds || length == size || timer.status().code() == absl::StatusCode::kFailedPrecondition) {
+    if (holds || length == size || length >= kMostGroupBytes ||
+        timer.status().code() == absl::StatusCode::kFailedPrecondition) {
       return timer;
     }
   }
@@ -328,6 +331,8 @@ StatusOr<bool> HoldsRows(const KeyGroupsHandle& handle, const KeyedStateHeader& 
   }
   if (2 * numbered <= groups) return true;
   if (groups > 1 || handle.start_key_group != 0) return false;
+  // Compressed rows begin as frames do, and so with no number.
+  if (header.compressed) return false;
   return GoesOnAsRows(header, stream, static_cast<uint64_t>(handle.offsets[0]));
 }
 

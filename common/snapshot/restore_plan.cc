@@ -347,6 +347,8 @@ RestorePlan PlanRestore(const LoadedSnapshot& snapshot, const graph::JobGraph& g
     const StatusOr<std::string> problem = FormProblemOf(*old, snapshot.directory);
     if (problem.ok() && problem->empty()) continue;
     entry.verdict = RestoreVerdict::kIncompatible;
+    // Why something cannot be read is said already.
+    if (!problem.ok() && !types.ok()) continue;
     refuse(problem.ok() ? fmt::format("Of {} nothing can be restored: {}.", who, *problem)
                         : Message(With(problem.status(), "the state of {}", who)));
   }

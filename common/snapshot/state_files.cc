@@ -133,8 +133,8 @@ Status CheckFile(const SnapshotFile& file) {
   if (size.status().code() == absl::StatusCode::kNotFound) {
     if (file.checkpoint.empty()) return NotFound("the state file {} is missing", file.path);
     return NotFound(
-        "the state file {} is missing: {} is a checkpoint, which names its files by their paths, "
-        "unlike a savepoint; if it was moved, move it back to where it was written",
+        "the state file {} is missing: {} is a checkpoint, or a savepoint of Flink before 1.11, "
+        "and names its files by their paths; if it was moved, move it back to where it was written",
         file.path, file.checkpoint);
   }
   RETURN_IF_ERROR(size.status());

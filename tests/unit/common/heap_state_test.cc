@@ -285,6 +285,24 @@ bool RowsInGroup0(const std::string& group, size_t states) {
   return Rows(stream);
 }
 
+// Frames stand where rows have the length of a key, and look like a long one.
+TEST(HeapStateTest, CompressedHeapStateOfKeyGroup0IsNotTakenForRows) {
+  Stream stream;
+  stream.header.compressed = true;
+  stream.header.key_serializer = Basic("Byte");
+  stream.header.states.push_back(
+      StateMetaInfo::KeyValue("seen", "VALUE", VoidNamespace(), Basic("Int")));
+  stream.bytes = SerializeKeyedStateHeader(stream.header).value();
+  stream.handle.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  stream.handle.offsets = {static_cast<int64_t>(stream.bytes.size())};
+  const std::string frames = Bytes({0xff, 6, 0, 0, 's', 'N', 'a', 'P', 'p', 'Y'});
+  const std::string bytes = stream.bytes;
+  stream.bytes = bytes + Bytes({0, 0, 0, 0}) + frames;
+  EXPECT_FALSE(Rows(stream));
+  stream.bytes = bytes + frames;
+  EXPECT_TRUE(Rows(stream));
+}
+
 TEST(HeapStateTest, TheFirstRowOfKeyGroup0Decides) {
   const std::string row = Bytes({0, 0, 0, 0, 0, 3, 0x00, 9, 0, 0, 0, 0, 4, 1, 2, 3, 4});
   // Damaged behind it, they are rows all the same.

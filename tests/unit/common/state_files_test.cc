@@ -242,9 +242,8 @@ TEST(StateFilesTest, AMovedCheckpointIsSaidToBeOne) {
   IncrementalHandle handle;
   const std::map<std::string, std::string> files = {
       {"/ckpt/job/chk-5/a",
-       ": /backup/chk-5 is a checkpoint, which names its files by their paths, "
-       "unlike a savepoint; if it was moved, move it back to where it was "
-       "written"},
+       ": /backup/chk-5 is a checkpoint, or a savepoint of Flink before 1.11, and names its files "
+       "by their paths; if it was moved, move it back to where it was written"},
       {"/backup/chk-5/b", ""},
       {"/backup/shared/c", ""}};
   for (const auto& [path, hint] : files) {

@@ -308,6 +308,14 @@ TEST_F(StoredTypesTest, DamageIsNotTakenForAnotherType) {
                   path + " is missing"));
 }
 
+TEST_F(StoredTypesTest, StateThatCannotBeReadIsOneProblem) {
+  KeyGroupsHandle handle = Canonical(FileHandle{"/nowhere/state", 100});
+  handle.kind = KeyGroupsHandle::Kind::kKeyGroups;
+  const auto wanted = Graph(Header("Long", {Value("seen", "Int")}));
+  EXPECT_THAT(PlanRestore(Snapshot(handle), wanted, {"/sp", false}).problems,
+              ElementsAre(HasSubstr("cannot be read: the state file /nowhere/state is missing")));
+}
+
 TEST_F(StoredTypesTest, AStreamThatIsNoneIsAProblemThatNamesIt) {
   const std::string bytes = "this is no keyed state";
   const std::string path = Write(bytes);
