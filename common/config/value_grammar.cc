@@ -106,7 +106,9 @@ StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
     }
   }
   constexpr double kMax = static_cast<double>(std::numeric_limits<int64_t>::max());
-  if (nanoseconds < 0 || nanoseconds / 1e6 >= kMax) {
+  // Java's largest number of milliseconds, which says "never".
+  if (nanoseconds / 1e6 == kMax) return std::chrono::milliseconds::max();
+  if (nanoseconds < 0 || nanoseconds / 1e6 > kMax) {
     return InvalidArgument("\"{}\" is not a duration; write it as \"10 s\", \"500 ms\", \"1 min\"",
                            text);
   }

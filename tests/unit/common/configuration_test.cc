@@ -4,6 +4,7 @@
 #include <spdlog/sinks/ostream_sink.h>
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -29,14 +30,23 @@ Configuration Of(const std::vector<std::pair<std::string, std::string>>& values)
 
 TEST(ParseDuration, TakesFlinksGrammar) {
   const std::vector<std::pair<std::string, int64_t>> good = {
-      {"10 s", 10000},      {"500 ms", 500},
-      {"1 min", 60000},     {"1 h", 3600000},
-      {"1 d", 86400000},    {"PT10S", 10000},
-      {"180000", 180000},   {"10s", 10000},
-      {" 2  sec ", 2000},   {"3 minutes", 180000},
-      {"1 day", 86400000},  {"PT1M30.5S", 90500},
-      {"P1DT2H", 93600000}, {"0", 0},
-      {"5000 micro", 5},    {"2 hours", 7200000}};
+      {"10 s", 10000},
+      {"500 ms", 500},
+      {"1 min", 60000},
+      {"1 h", 3600000},
+      {"1 d", 86400000},
+      {"PT10S", 10000},
+      {"180000", 180000},
+      {"10s", 10000},
+      {" 2  sec ", 2000},
+      {"3 minutes", 180000},
+      {"1 day", 86400000},
+      {"PT1M30.5S", 90500},
+      {"P1DT2H", 93600000},
+      {"0", 0},
+      {"5000 micro", 5},
+      {"2 hours", 7200000},
+      {"9223372036854775807 ms", std::numeric_limits<int64_t>::max()}};
   for (const auto& c : good) {
     const auto duration = ParseDuration(c.first);
     ASSERT_TRUE(duration.ok()) << duration.status();
