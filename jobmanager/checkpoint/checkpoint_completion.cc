@@ -257,8 +257,7 @@ void CheckpointCoordinator::AfterFailure(const PendingCheckpoint& pending, const
 }
 
 void CheckpointCoordinator::CountFailure(CheckpointId id, const Cause& cause) {
-  if (options_.tolerable_failures < 0 || !CountsAsFailure(cause.reason)) return;
-  if (id < last_completed_id_) return;
+  if (!CountsAsFailure(cause.reason) || id < last_completed_id_) return;
   counted_failures_.insert(id);
   if (counted_failures_.size() <= static_cast<size_t>(options_.tolerable_failures)) return;
   counted_failures_.clear();

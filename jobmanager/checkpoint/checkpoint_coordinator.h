@@ -27,7 +27,7 @@ struct CheckpointCoordinatorOptions {
   int64_t timeout_ms = 600'000;
   int64_t min_pause_ms = 0;
   int max_concurrent = 1;
-  int tolerable_failures = 0;  ///< -1 = any number.
+  int tolerable_failures = 0;
   int num_retained = 1;
   CheckpointRetention retention = CheckpointRetention::kNoExternalized;
   bool unaligned = false;

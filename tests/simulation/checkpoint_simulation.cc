@@ -49,7 +49,7 @@ void CheckpointSimulation::DrawOptions() {
   options_.timeout_ms = Random(100, 1500);
   if (Chance(0.4)) options_.min_pause_ms = Random(1, 300);
   options_.max_concurrent = static_cast<int>(Random(1, 3));
-  options_.tolerable_failures = static_cast<int>(Random(-1, 4));
+  options_.tolerable_failures = static_cast<int>(Random(0, 5));
   options_.num_retained = static_cast<int>(Random(1, 3));
   options_.retention = static_cast<CheckpointRetention>(Random(0, 2));
   if (Chance(0.4)) {

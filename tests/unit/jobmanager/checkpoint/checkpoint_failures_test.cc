@@ -1,5 +1,7 @@
 // How attempts end without completing, and what that means for the job.
 
+#include <limits>
+
 #include "tests/unit/jobmanager/checkpoint/coordinator_harness.h"
 
 namespace flink::jobmanager {
@@ -7,6 +9,8 @@ namespace {
 
 using H = CoordinatorHarness;
 using Reason = CheckpointFailureReason;
+
+constexpr int kAnyNumber = std::numeric_limits<int>::max();
 
 CheckpointCoordinatorOptions Tolerating(int failures) {
   CheckpointCoordinatorOptions options;
@@ -71,7 +75,7 @@ TEST(CheckpointFailuresTest, TolerableFailuresAreConsecutive) {
 }
 
 TEST(CheckpointFailuresTest, AnyNumberOfFailuresCanBeTolerated) {
-  H h(Tolerating(-1));
+  H h(Tolerating(kAnyNumber));
   h.Run();
   for (CheckpointId id = 1; id <= 50; ++id) {
     h.Manual(static_cast<RequestId>(id));
@@ -142,7 +146,7 @@ TEST(CheckpointFailuresTest, JobManagerSideFailuresOfSavepointsNeverFailTheJob) 
 
 // flink-surface §4.3 no. 55
 TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
-  H h(Tolerating(-1));
+  H h(Tolerating(kAnyNumber));
   h.Run();
   h.Savepoint(1, SnapshotKind::kStopSuspend);
   h.Trigger(1);
@@ -159,7 +163,7 @@ TEST(CheckpointFailuresTest, ATasksFailureOfAStopSavepointAlwaysFailsTheJob) {
 // SavepointITCase 18.
 TEST(CheckpointFailuresTest, ADrainThatIsAbortedBehindItsBarrierRestartsTheJob) {
   for (const bool expires : {false, true}) {
-    H h(Tolerating(-1));
+    H h(Tolerating(kAnyNumber));
     h.Run();
     h.Savepoint(1, SnapshotKind::kStopDrain);
     h.Trigger(1);

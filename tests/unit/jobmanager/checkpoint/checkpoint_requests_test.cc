@@ -350,7 +350,7 @@ TEST(CheckpointRequestsTest, TheFinalCheckpointRunsAloneAfterWhatUsersAskedFor) 
 
 TEST(CheckpointRequestsTest, AFailedFinalCheckpointIsRetried) {
   CheckpointCoordinatorOptions options;
-  options.tolerable_failures = -1;
+  options.tolerable_failures = 1000;
   options.final_retry_delay_ms = 50;
   H h(options);
   h.Run();
