@@ -14,9 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A claim changes hands in several steps, which one process takes at a time.
-constexpr char kNoTurn[] = "a file system that locks no directories, as NFS";
-
 std::string PathIn(const std::string& directory) { return io::JoinPath(directory, kClaimFileName); }
 
 std::string HostName() {
@@ -49,6 +46,24 @@ StatusOr<SnapshotClaim> ReadClaim(const std::string& path) {
 
 }  // namespace
 
+StatusOr<std::optional<io::FileLock>> TakeTurn(const std::string& directory,
+                                               std::chrono::milliseconds patience) {
+  StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory, patience);
+  if (turn.ok()) return std::optional<io::FileLock>(*std::move(turn));
+  if (absl::IsAlreadyExists(turn.status())) return turn.status();
+  return std::optional<io::FileLock>();
+}
+
+StatusOr<std::optional<io::FileLock>> TakeTurnToDelete(const std::string& metadata_file,
+                                                       const std::optional<JobId>& owner) {
+  const std::string directory = io::DirectoryName(metadata_file);
+  ASSIGN_OR_RETURN(std::optional<io::FileLock> turn, TakeTurn(directory));
+  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(directory));
+  if (claim.has_value() && claim->job != owner) return ClaimedBy(*claim, directory);
+  RETURN_IF_ERROR(CheckNotHeld(metadata_file, "deleted"));
+  return turn;
+}
+
 StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory) {
   const std::string path = PathIn(directory);
   if (!io::IsLocked(path)) return std::optional<SnapshotClaim>();
@@ -59,8 +74,7 @@ StatusOr<std::optional<SnapshotClaim>> FindClaim(const std::string& directory) {
 StatusOr<io::FileLock> ClaimSnapshot(const std::string& metadata_file, const JobId& job,
                                      const std::string& job_name) {
   const std::string directory = io::DirectoryName(metadata_file);
-  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory);
-  IgnoreError(turn.status(), kNoTurn);
+  ASSIGN_OR_RETURN(const std::optional<io::FileLock> turn, TakeTurn(directory));
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> standing, FindClaim(directory));
   if (standing.has_value()) return ClaimedBy(*standing, directory);
   RETURN_IF_ERROR(CheckNotHeld(metadata_file, "claimed"));
@@ -93,8 +107,7 @@ StatusOr<io::FileLock> ClaimSnapshot(const std::string& metadata_file, const Job
 Status RemoveClaim(const std::string& directory, const JobId& job) {
   const std::string path = PathIn(directory);
   if (!io::Exists(path)) return OkStatus();
-  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(directory);
-  IgnoreError(turn.status(), kNoTurn);
+  ASSIGN_OR_RETURN(const std::optional<io::FileLock> turn, TakeTurn(directory));
   if (!io::Exists(path)) return OkStatus();
   ASSIGN_OR_RETURN(const SnapshotClaim claim, ReadClaim(path));
   return claim.job == job ? io::RemoveFile(path) : OkStatus();
@@ -109,8 +122,7 @@ Status ClaimedBy(const SnapshotClaim& claim, const std::string& directory) {
 }
 
 StatusOr<std::optional<io::FileLock>> HoldSnapshot(const LoadedSnapshot& snapshot) {
-  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(snapshot.directory);
-  IgnoreError(turn.status(), kNoTurn);
+  ASSIGN_OR_RETURN(const std::optional<io::FileLock> turn, TakeTurn(snapshot.directory));
   ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(snapshot.directory));
   if (claim.has_value()) return ClaimedBy(*claim, snapshot.directory);
   StatusOr<io::FileLock> lock = io::FileLock::ShareExisting(snapshot.metadata_file);

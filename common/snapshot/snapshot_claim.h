@@ -9,6 +9,7 @@
 /// And the opposite: a job that may go back to a snapshot which is not its own holds it, so that
 /// nobody deletes or claims it meanwhile.
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,18 @@ struct SnapshotClaim {
   std::string host;
   int64_t process = 0;
 };
+
+/// The turn of the directory of a snapshot. Whether a snapshot is claimed or held changes only in
+/// the turn, so whoever looks and then acts takes it before. None on a file system that locks no
+/// directories, as NFS. An error naming the directory when somebody else does not give it up.
+StatusOr<std::optional<io::FileLock>> TakeTurn(
+    const std::string& directory, std::chrono::milliseconds patience = io::kLockPatience);
+
+/// The turn in which the snapshot with this metadata may be deleted. `owner`: the job that deletes
+/// it, whose own claim does not matter. kAlreadyExists while somebody else has claimed it,
+/// kFailedPrecondition while somebody holds it.
+StatusOr<std::optional<io::FileLock>> TakeTurnToDelete(
+    const std::string& metadata_file, const std::optional<JobId>& owner = std::nullopt);
 
 /// The claim that stands on the snapshot in `directory`. kFailedPrecondition naming the file when
 /// it cannot be read.

@@ -139,6 +139,19 @@ std::vector<std::string> FilesInside(const LoadedSnapshot& snapshot) {
   return {files.begin(), files.end()};
 }
 
+/// Nothing is in the directory of a job but what it makes before its first checkpoint.
+bool HasNoCheckpoint(const std::string& directory) {
+  const auto entries = io::ListDirectory(directory);
+  if (!entries.ok()) return false;
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (entry.name == kLockFileName) continue;
+    if (entry.name != "shared" && entry.name != "taskowned") return false;
+    const auto files = io::ListDirectory(io::JoinPath(directory, entry.name));
+    if (!files.ok() || !files->empty()) return false;
+  }
+  return true;
+}
+
 Status DeleteFilesOf(const LoadedSnapshot& snapshot, const std::vector<std::string>& unshared) {
   const std::string& directory = snapshot.directory;
   const std::vector<std::string> inside = FilesInside(snapshot);
@@ -300,22 +313,15 @@ Status RemoveSnapshotDirectory(const std::string& directory) {
 }
 
 void RemoveEmptyJobDirectory(const std::string& directory) {
-  const std::string lock = io::JoinPath(directory, kLockFileName);
-  if (!JobId::FromHex(io::BaseName(directory)).ok() || io::IsLocked(lock)) return;
-  std::vector<std::string> doomed;
-  const auto entries = io::ListDirectory(directory);
-  if (!entries.ok()) return;
-  for (const io::DirectoryEntry& entry : *entries) {
-    const std::string path = io::JoinPath(directory, entry.name);
-    if (entry.name != kLockFileName) {
-      if (entry.name != "shared" && entry.name != "taskowned") return;
-      const auto files = io::ListDirectory(path);
-      if (!files.ok() || !files->empty()) return;
-    }
-    doomed.push_back(path);
+  if (!JobId::FromHex(io::BaseName(directory)).ok() || !HasNoCheckpoint(directory)) return;
+  // A job that begins there takes it first; behind us it finds the directory gone and makes it.
+  const StatusOr<io::FileLock> alone =
+      io::FileLock::Exclusive(io::JoinPath(directory, kLockFileName));
+  if (!alone.ok() || !HasNoCheckpoint(directory)) return;
+  for (const char* name : {"shared", "taskowned", kLockFileName}) {
+    IgnoreError(io::RemoveFile(io::JoinPath(directory, name)), "not empty any more");
   }
-  doomed.push_back(directory);
-  for (const std::string& path : doomed) IgnoreError(io::RemoveFile(path), "not empty any more");
+  IgnoreError(io::RemoveFile(directory), "not empty any more");
 }
 
 void FollowLinks(LoadedSnapshot* snapshot) {
@@ -362,11 +368,7 @@ Status DisposeSnapshot(const std::string& pointer) {
   }
   const std::vector<std::string> unshared = UnsharedFiles(loaded);
   // Nobody claims it from here until its metadata is gone.
-  const StatusOr<io::FileLock> turn = io::FileLock::OfDirectory(loaded.directory);
-  IgnoreError(turn.status(), "then claims are looked at without taking turns");
-  ASSIGN_OR_RETURN(const std::optional<SnapshotClaim> claim, FindClaim(loaded.directory));
-  if (claim.has_value()) return ClaimedBy(*claim, loaded.directory);
-  RETURN_IF_ERROR(CheckNotHeld(loaded.metadata_file, "deleted"));
+  ASSIGN_OR_RETURN(const std::optional<io::FileLock> turn, TakeTurnToDelete(loaded.metadata_file));
   return DeleteFilesOf(loaded, unshared);
 }
 

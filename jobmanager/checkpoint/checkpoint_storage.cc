@@ -230,28 +230,39 @@ std::string CheckpointStorage::shared_directory() const {
 }
 
 Status CheckpointStorage::Prepare() const {
+  RETURN_IF_ERROR(LockOwnDirectory());
   for (const char* name : {"shared", "taskowned"}) {
     RETURN_IF_ERROR(io::CreateDirectories(io::JoinPath(options_.directory, name)));
   }
   RETURN_IF_ERROR(io::FsyncDirectory(options_.directory));
   FsyncAbove(options_.directory);
   RETURN_IF_ERROR(io::ProbeWritable(options_.directory));
-  if (options_.is_private) return OkStatus();
-  const Status locked = Lock(options_.directory, /*exclusive=*/!options_.owns_directory);
-  if (!locked.ok()) {
-    return With(locked,
-                "another job is writing its checkpoints there; only one can while {} is false",
-                options::kCheckpointCreateSubdir.key);
-  }
-  NoteInJournals(options_.directory);
+  if (!options_.is_private) NoteInJournals(options_.directory);
   return OkStatus();
+}
+
+Status CheckpointStorage::LockOwnDirectory() const {
+  Status locked;
+  // Whoever disposes of the last checkpoint of an earlier job removes what is empty and not locked.
+  for (int i = 0; i < kMakeDirectoryAttempts; ++i) {
+    RETURN_IF_ERROR(io::CreateDirectories(options_.directory));
+    if (options_.is_private) return OkStatus();
+    locked = Lock(options_.directory, /*exclusive=*/!options_.owns_directory);
+    if (!absl::IsNotFound(locked)) break;
+  }
+  if (!absl::IsAlreadyExists(locked) || options_.owns_directory) return locked;
+  return With(locked,
+              "another job is writing its checkpoints there; only one can while {} is false",
+              options::kCheckpointCreateSubdir.key);
 }
 
 Status CheckpointStorage::Lock(const std::string& directory, bool exclusive) const {
   const std::string path = io::JoinPath(directory, snapshot::kLockFileName);
   StatusOr<io::FileLock> lock =
       exclusive ? io::FileLock::Exclusive(path) : io::FileLock::Share(path);
-  if (absl::IsAlreadyExists(lock.status())) return lock.status();
+  if (absl::IsAlreadyExists(lock.status()) || absl::IsNotFound(lock.status())) {
+    return lock.status();
+  }
   if (!lock.ok()) {
     LOG_WARN("\"flink fsck\" will not see that {} is in use: {}", directory,
              Message(lock.status()));
@@ -316,7 +327,12 @@ std::vector<std::string> CheckpointStorage::OwnSharedFiles() const {
 
 void CheckpointStorage::RemoveEmptyDirectories() const {
   if (!options_.owns_directory) return;
-  Unlock(options_.directory);
+  ReleaseLock(options_.directory);
+  const std::string lock = io::JoinPath(options_.directory, snapshot::kLockFileName);
+  // A job of the same id may have begun there.
+  const StatusOr<io::FileLock> alone = io::FileLock::Exclusive(lock);
+  if (absl::IsAlreadyExists(alone.status())) return;
+  IgnoreError(io::RemoveFile(lock), "an empty file does no harm");
   for (const char* name : {"shared", "taskowned"}) {
     IgnoreError(io::RemoveFile(io::JoinPath(options_.directory, name)), "kept when not empty");
   }

@@ -110,8 +110,10 @@ class CheckpointStorage {
  private:
   /// A journal that cannot be written is no reason to fail: a warning.
   void NoteInJournals(const std::string& path) const;
+  /// Creates and locks the directory of the job.
+  Status LockOwnDirectory() const;
   /// Nor is a file system that knows no locks. kAlreadyExists when somebody else has the
-  /// `exclusive` one.
+  /// `exclusive` one, kNotFound without directory.
   Status Lock(const std::string& directory, bool exclusive = false) const;
   /// Also removes the file of the lock.
   void Unlock(const std::string& directory) const;

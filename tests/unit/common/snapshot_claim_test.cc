@@ -148,6 +148,19 @@ TEST_F(SnapshotClaimTest, ALockedFileThatIsNoClaimIsNamed) {
   }
 }
 
+TEST_F(SnapshotClaimTest, ATurnThatSomebodyKeepsIsAnErrorThatNamesTheDirectory) {
+  const auto backup = io::FileLock::OfDirectory(dir());
+  EXPECT_THAT(Message(TakeTurn(dir(), std::chrono::milliseconds(5)).status()),
+              HasSubstr(dir() + " has been locked by another process"));
+}
+
+TEST_F(SnapshotClaimTest, AJobDeletesWhatItHasClaimedAndNobodyElseDoes) {
+  const auto claim = ClaimSnapshot(metadata(), Job(1), "owner").value();
+  EXPECT_TRUE(TakeTurnToDelete(metadata(), Job(1)).ok());
+  EXPECT_THAT(Message(TakeTurnToDelete(metadata(), Job(2)).status()), HasSubstr("claimed by"));
+  EXPECT_THAT(Message(TakeTurnToDelete(metadata()).status()), HasSubstr("claimed by"));
+}
+
 TEST_F(SnapshotClaimTest, ADirectoryThatCannotBeWrittenCannotBeClaimed) {
   EXPECT_EQ(Message(ClaimSnapshot(directory_->File("absent/_metadata"), Job(1), "a job").status()),
             "cannot create " + directory_->File("absent/_flink_cpp_claim.json") +

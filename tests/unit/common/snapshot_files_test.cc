@@ -218,11 +218,19 @@ TEST_F(SnapshotFilesTest, WhoeverHoldsASnapshotWaitsForADisposal) {
 TEST_F(SnapshotFilesTest, ASnapshotInADirectoryThatCannotBeWrittenIsHeld) {
   const std::string path = In("savepoint-012345-0123456789ab");
   Write(path, {"a"});
+  const LoadedSnapshot loaded = LoadSnapshot(path).value();
   namespace fs = std::filesystem;
-  fs::permissions(path + "/_metadata", fs::perms::owner_read);
-  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_exec);
-  EXPECT_TRUE(HoldSnapshot(LoadSnapshot(path).value()).value().has_value());
+  fs::permissions(directory_.path(), fs::perms(0755));
+  fs::permissions(path + "/_metadata", fs::perms(0444));
+  fs::permissions(path, fs::perms(0555));
+  const bool is_root = ::geteuid() == 0;
+  const bool changed = !is_root || ::seteuid(65534) == 0;  // Root may write everywhere.
+  const bool writable = ::eaccess((path + "/_metadata").c_str(), W_OK) == 0;
+  const auto held = HoldSnapshot(loaded);
+  ASSERT_TRUE(changed && (!is_root || ::seteuid(0) == 0));
   fs::permissions(path, fs::perms::owner_all);
+  EXPECT_FALSE(writable);
+  EXPECT_TRUE(held.ok() && held->has_value());
 }
 
 TEST_F(SnapshotFilesTest, AClaimedSnapshotLeavesOtherFilesOfADirectoryThatIsTheUsers) {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "common/graph/operator_id.h"
 #include "common/io/file_system.h"
@@ -205,6 +207,24 @@ TEST_F(CheckpointStorageTest, TheLockOfTheJobsDirectoryEndsWithTheJob) {
   EXPECT_FALSE(snapshot::LivingOwner(beside).has_value()) << "it is the user's";
   storage.ReleaseLock(storage.directory());
   EXPECT_FALSE(snapshot::LivingOwner(checkpoint).has_value());
+}
+
+/// As when an earlier job of the id left its last checkpoint, which somebody disposes of.
+TEST_F(CheckpointStorageTest, ADirectoryThatIsRemovedMeanwhileIsMadeAndLockedAllTheSame) {
+  const std::string directory = In(std::string("chk/") + kJob);
+  std::atomic<bool> end = false;
+  std::thread other([&] {
+    while (!end) snapshot::RemoveEmptyJobDirectory(directory);
+  });
+  for (int i = 0; i < 200; ++i) {
+    const CheckpointStorage storage(Options());
+    const Status prepared = storage.Prepare();
+    EXPECT_TRUE(prepared.ok()) << Message(prepared);
+    EXPECT_TRUE(io::IsLocked(io::JoinPath(directory, snapshot::kLockFileName)));
+    EXPECT_TRUE(io::Exists(storage.shared_directory()));
+  }
+  end = true;
+  other.join();
 }
 
 TEST_F(CheckpointStorageTest, ASavepointWithoutMetadataStaysLocked) {
