@@ -48,9 +48,8 @@ Status ProbeSavepointDirectory(const std::string& configured) {
 Status CheckRestorePlan(const SubmittedJob& job) {
   if (job.restore_path.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(job.restore_path));
-  return ProblemsOf(snapshot::MakeRestorePlan(loaded.metadata, job.graph,
-                                              {job.restore_path, job.allow_non_restored_state},
-                                              ReadSideFile(loaded.directory)));
+  return ProblemsOf(
+      snapshot::PlanRestore(loaded, job.graph, {job.restore_path, job.allow_non_restored_state}));
 }
 
 SnapshotKind KindOfSnapshot(const SideFile& side, const std::string& directory) {
@@ -294,6 +293,8 @@ void JobMaster::TakeOver(InitialRestore initial) {
   LOG_INFO("Reset the checkpoint ID of job {} to {}.", job_.id.ToHex(),
            driver_->coordinator().next_checkpoint_id());
   restored_ = std::move(initial.state);
+  // Behind Feed: the restored snapshot joins those the job may go back to as a checkpoint does, and
+  // OnCheckpointAdded would give up what holds it.
   hold_ = std::move(initial.hold);
 }
 
@@ -408,9 +409,12 @@ bool JobMaster::Uses(const std::string& directory) const {
     const StatusOr<std::string> source = ResolveSnapshotPointer(job_.restore_path);
     if (source.ok() && io::IsSame(*source, directory)) return true;
   }
-  const auto& completed = driver_->coordinator().store().All();
-  return std::any_of(completed.begin(), completed.end(),
-                     [&](const auto& c) { return io::IsSame(c.location, directory); });
+  const CompletedCheckpointStore& store = driver_->coordinator().store();
+  return std::any_of(store.All().begin(), store.All().end(), [&](const CompletedCheckpoint& c) {
+    // The job has a checkpoint of its own, and goes back to that.
+    if (c.claim == ClaimMode::kNoClaim && &c != store.Latest()) return false;
+    return io::IsSame(c.location, directory);
+  });
 }
 
 bool JobMaster::Claims(const std::string& directory) const {

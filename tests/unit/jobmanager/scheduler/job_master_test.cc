@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST_F(JobMasterTest, IsRunningWhenAllTasksAre) {
@@ -398,6 +399,53 @@ TEST_F(JobMasterTest, ASnapshotThatTheJobMayGoBackToCannotBeDeleted) {
     }
     EXPECT_TRUE(snapshot::DisposeSnapshot(path).ok());
   }
+}
+
+TEST_F(JobMasterTest, BehindItsFirstCheckpointAJobUsesNothingThatItHasNotClaimed) {
+  using pb::graph::v1::SavepointRestoreSettings;
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint).substr(5);
+  UntilEnded();
+  Set("execution.checkpointing.num-retained", "2");
+  for (const auto mode : {SavepointRestoreSettings::CLAIM_MODE_NO_CLAIM,
+                          SavepointRestoreSettings::CLAIM_MODE_LEGACY}) {
+    store_ = InMemoryJobStore();
+    claim_ = mode;
+    ASSERT_TRUE(Start(2, path).ok());
+    UntilStatus(JobStatus::kRunning);
+    EXPECT_TRUE(master_->Uses(path));
+    Checkpoint();
+    // Later checkpoints may name its files.
+    EXPECT_EQ(master_->Uses(path), mode == SavepointRestoreSettings::CLAIM_MODE_LEGACY);
+    ASSERT_TRUE(master_->Cancel().ok());
+    UntilEnded();
+  }
+}
+
+/// More slots would not help.
+TEST_F(JobMasterTest, StateInAFormThatNobodyReadsIsSaidBeforeSlotsThatAreMissing) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint).substr(5);
+  UntilEnded();
+  store_ = InMemoryJobStore();
+  snapshot::LoadedSnapshot loaded = snapshot::LoadSnapshot(path).value();
+  for (snapshot::OperatorSnapshot& op : loaded.metadata.operators) {
+    for (auto& [index, state] : op.subtasks) {
+      snapshot::IncrementalHandle raw;
+      raw.meta = snapshot::InlineHandle{"meta", "x"};
+      state = {};
+      state.raw_keyed_state = raw;
+    }
+  }
+  const std::string bytes = snapshot::SerializeMetadata(loaded.metadata).value();
+  const std::string changed = directory_.File("changed");
+  ASSERT_TRUE(io::CreateDirectories(changed).ok());
+  ASSERT_TRUE(io::WriteFileDurably(changed + "/_metadata", bytes).ok());
+  const std::string text = Message(Start(5, changed));
+  EXPECT_THAT(text, HasSubstr("nothing can be restored"));
+  EXPECT_THAT(text, Not(HasSubstr("task slots")));
 }
 
 TEST_F(JobMasterTest, AStartingJobUsesTheSnapshotThatItIsToStartFrom) {
