@@ -57,6 +57,12 @@ CheckpointFailureReason ReasonFromName(const std::string& name) {
   return CheckpointFailureReason::kCheckpointDeclined;
 }
 
+std::vector<std::string> NotKept(std::vector<std::string> files,
+                                 const std::set<std::string>& kept) {
+  std::erase_if(files, [&](const std::string& file) { return kept.count(file) != 0; });
+  return files;
+}
+
 template <class Ref>
 std::optional<SubtaskRef> RefFromProto(const Ref& ref) {
   const StatusOr<JobVertexId> vertex = IdFromBytes<JobVertexId>(ref.vertex_id());
@@ -80,8 +86,12 @@ CheckpointDriver::CheckpointDriver(CheckpointCoordinatorOptions options,
 CheckpointDriver::~CheckpointDriver() {
   *self_ = nullptr;
   if (wakeup_ != 0) deps_.main->CancelTimer(wakeup_);
-  // The first one is on the pool already.
-  for (size_t i = 1; i < deletions_.size(); ++i) deps_.io->Submit(std::move(deletions_[i]));
+  if (deletions_.size() < 2) return;
+  deletions_.pop_front();  // It is on the pool already, and so in front of the others.
+  deps_.io->Submit([first = first_deletion_, rest = std::move(deletions_)] {
+    first.wait();
+    for (const std::function<void()>& deletion : rest) deletion();
+  });
 }
 
 int64_t CheckpointDriver::NowMs() {
@@ -211,9 +221,9 @@ void CheckpointDriver::RemoveLeftovers(bool job_ended) {
     // The next attempt may have begun meanwhile; what it writes is named later.
     if (self.deps_.host->CurrentAttempt() != nullptr) return;
     std::erase_if(files, [&](const std::string& f) { return self.shared_before_.count(f) != 0; });
-    self.Delete([job_ended, storage = self.storage_,
+    self.Delete([job_ended, storage = self.storage_, kept = self.kept_files_,
                  unnamed = self.coordinator_.registry().Unreferenced(files)] {
-      IgnoreError(CheckpointStorage::DeleteFiles(unnamed), "logged");
+      IgnoreError(CheckpointStorage::DeleteFiles(NotKept(unnamed, *kept)), "logged");
       if (job_ended) storage->RemoveEmptyDirectories();
     });
   });
@@ -240,8 +250,11 @@ void CheckpointDriver::Delete(std::function<void()> work) {
 }
 
 void CheckpointDriver::StartDeletion() {
-  deps_.io->Submit([main = deps_.main, self = self_, work = deletions_.front()] {
+  auto done = std::make_shared<std::promise<void>>();
+  first_deletion_ = done->get_future().share();
+  deps_.io->Submit([main = deps_.main, self = self_, work = deletions_.front(), done] {
     work();
+    done->set_value();
     main->Post([self] {
       if (*self == nullptr) return;
       CheckpointDriver& driver = **self;
@@ -403,8 +416,21 @@ bool CheckpointDriver::Execute(cp::RemoveCompleted& action) {
 }
 
 bool CheckpointDriver::Execute(cp::DiscardCheckpoint& action) {
-  Delete([checkpoint = std::move(action.checkpoint)] {
-    if (checkpoint.claim == ClaimMode::kOwn) {
+  Delete([checkpoint = std::move(action.checkpoint), job = coordinator_.options().job,
+          kept = kept_files_] {
+    const bool own = checkpoint.claim == ClaimMode::kOwn;
+    const StatusOr<std::optional<io::FileLock>> turn = snapshot::TakeTurnToDelete(
+        own ? io::JoinPath(checkpoint.location, snapshot::kMetadataFileName) : checkpoint.metadata,
+        job);
+    if (!turn.ok()) {
+      kept->insert(checkpoint.shared_files.begin(), checkpoint.shared_files.end());
+      LOG_WARN(
+          "Job {} does not need {} any more, but it stays, with the files that it shares, until "
+          "you dispose of it: {}",
+          job.ToHex(), checkpoint.location, Message(turn.status()));
+      return;
+    }
+    if (own) {
       IgnoreError(CheckpointStorage::DeleteSnapshot(checkpoint.location),
                   "logged; a rest on disk does no harm");
       return;
@@ -466,16 +492,17 @@ bool CheckpointDriver::Execute(cp::PeriodicSavepointMissed& action) {
 bool CheckpointDriver::Execute(cp::DiscardSnapshot& action) {
   const auto location = locations_.find(action.checkpoint);
   Delete([state = std::move(action.state), files = std::move(action.files),
-          directory = location == locations_.end() ? std::string() : location->second] {
+          directory = location == locations_.end() ? std::string() : location->second,
+          kept = kept_files_] {
     IgnoreError(CheckpointStorage::DeleteExclusiveFiles(state, directory), "logged");
-    IgnoreError(CheckpointStorage::DeleteFiles(files), "logged");
+    IgnoreError(CheckpointStorage::DeleteFiles(NotKept(files, *kept)), "logged");
   });
   return true;
 }
 
 bool CheckpointDriver::Execute(cp::DeleteFiles& action) {
-  Delete([files = std::move(action.files), own = storage_->shared_directory()] {
-    IgnoreError(CheckpointStorage::DeleteFiles(files), "logged");
+  Delete([files = std::move(action.files), own = storage_->shared_directory(), kept = kept_files_] {
+    IgnoreError(CheckpointStorage::DeleteFiles(NotKept(files, *kept)), "logged");
     // Where an earlier job, whose checkpoint this one claimed, had shared them.
     std::set<std::string> shared;
     for (const std::string& file : files) shared.insert(io::DirectoryName(file));

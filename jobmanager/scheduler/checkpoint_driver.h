@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -142,6 +143,11 @@ class CheckpointDriver {
   std::set<std::string> shared_before_;            // Shared files of an earlier job of this id.
   int running_io_ = 0;
   std::deque<std::function<void()>> deletions_;  // The first one runs.
+  std::shared_future<void> first_deletion_;
+  /// The shared files of checkpoints that were not deleted, because another job needs them. Only
+  /// for deletions, of which one runs at a time; they may outlive the driver.
+  const std::shared_ptr<std::set<std::string>> kept_files_ =
+      std::make_shared<std::set<std::string>>();
   /// Null once the driver is gone; read on the main thread only.
   std::shared_ptr<CheckpointDriver*> self_;
 };

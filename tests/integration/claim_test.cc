@@ -77,6 +77,29 @@ TEST_F(ClaimTest, AfterTheFirstCheckpointNothingOfAnUnclaimedIncrementalCheckpoi
   EXPECT_EQ(CheckCounts({Dir("out")}, kCount), "");
 }
 
+/// A job that was started from another's checkpoint goes back to it although that has a newer one.
+TEST_F(ClaimTest, ACheckpointThatAnotherJobMayGoBackToOutlivesItsOwnJob) {
+  const std::string first = RunningJob(Checkpoints("1 h") + kIncremental, 4000);
+  ASSERT_EQ(cluster_->Flink({"checkpoint", first}).exit_code, 0);
+  const std::string checkpoint = Dir("chk/") + first + "/chk-1";
+  const std::string second = Started(checkpoint, "NO_CLAIM", kIncremental + Checkpoints("1 h"));
+  ASSERT_EQ(cluster_->Flink({"checkpoint", first}).exit_code, 0);
+  Cancel(first);
+  ASSERT_TRUE(WaitFor([&] { return !fs::exists(Dir("chk/") + first + "/chk-2"); }));
+  EXPECT_TRUE(fs::exists(checkpoint + "/_metadata"));
+  ASSERT_THAT(cluster_->Processes("taskmanager"), SizeIs(1));
+  ExternalCluster::Kill(cluster_->Processes("taskmanager").front());
+  EXPECT_EQ(cluster_->Script("taskmanager.sh", {"start"}).exit_code, 0);
+  // Which needs all its tasks, and so what they have restored.
+  ASSERT_TRUE(WaitFor([&] {
+    return cluster_->Flink({"checkpoint", second}).exit_code == 0;
+  })) << cluster_->Logs();
+  Cancel(second);
+  EXPECT_EQ(cluster_->Flink({"savepoint", "-d", checkpoint}).exit_code, 0);
+  EXPECT_FALSE(fs::exists(checkpoint));
+  EXPECT_THAT(Entries(Dir("chk/"), first), SizeIs(0)) << "with the files that it shared";
+}
+
 // flink-surface §4.4 no. 64
 TEST_F(ClaimTest, ASecondClaimIsRefusedWhileTheFirstJobLives) {
   const std::string path = Savepoint();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
 
 #include "common/io/file_system.h"
 #include "common/io/temp_directory.h"
@@ -399,6 +400,57 @@ TEST_F(JobMasterTest, ASnapshotThatTheJobMayGoBackToCannotBeDeleted) {
     }
     EXPECT_TRUE(snapshot::DisposeSnapshot(path).ok());
   }
+}
+
+/// A job of another cluster may have been started from it.
+TEST_F(JobMasterTest, ACheckpointThatSomebodyHoldsStaysWithItsSharedFiles) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string shared = io::JoinPath(JobDirectory(), "shared/" + StateFileName(9));
+  ASSERT_TRUE(io::WriteFileDurably(shared, "state").ok());
+  cluster_.shared_file = shared;
+  Checkpoint();
+  const auto path = [this](int id) {
+    return io::JoinPath(JobDirectory(), fmt::format("chk-{}", id));
+  };
+  auto hold = snapshot::HoldSnapshot(snapshot::LoadSnapshot(path(1)).value()).value();
+  Checkpoint();
+  cluster_.shared_file.clear();
+  Checkpoint();
+  Until([&] { return !io::Exists(path(2)); });
+  ASSERT_TRUE(master_->Cancel().ok());
+  UntilEnded();
+  EXPECT_FALSE(io::Exists(path(3)));
+  EXPECT_TRUE(snapshot::LoadSnapshot(path(1)).ok());
+  EXPECT_TRUE(io::Exists(path(1) + "/" + StateFileName(0)));
+  EXPECT_TRUE(io::Exists(shared));
+  hold.reset();
+  EXPECT_TRUE(snapshot::DisposeSnapshot(path(1)).ok());
+}
+
+/// Its claim ends with the job, its deletions later.
+TEST_F(JobMasterTest, WhoeverUsesASnapshotBehindTheJobThatClaimedItKeepsIt) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string path = Savepoint(SnapshotKind::kCancelSavepoint).substr(5);
+  UntilEnded();
+  store_ = InMemoryJobStore();
+  claim_ = pb::graph::v1::SavepointRestoreSettings::CLAIM_MODE_CLAIM;
+  Set("execution.checkpointing.num-retained", "2");
+  ASSERT_TRUE(Start(2, path).ok());
+  UntilStatus(JobStatus::kRunning);
+  Checkpoint();
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  for (int thread = 0; thread < 2; ++thread) pool_.Submit([freed] { freed.wait(); });
+  ASSERT_TRUE(master_->Cancel().ok());
+  UntilStatus(JobStatus::kCanceled);
+  const auto held = snapshot::HoldSnapshot(snapshot::LoadSnapshot(path).value());
+  free.set_value();
+  ASSERT_TRUE(held.ok()) << Message(held.status());
+  UntilEnded();
+  EXPECT_TRUE(snapshot::LoadSnapshot(path).ok());
+  EXPECT_FALSE(io::Exists(path + "/_flink_cpp_claim.json"));
 }
 
 TEST_F(JobMasterTest, BehindItsFirstCheckpointAJobUsesNothingThatItHasNotClaimed) {

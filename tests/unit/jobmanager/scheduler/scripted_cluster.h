@@ -41,6 +41,7 @@ class ScriptedCluster : public TaskManagerDirectory {
   bool ack_checkpoints = true;
   bool finish_tasks = true;
   bool exit_on_stop = true;
+  std::string shared_file;  // Named by every acknowledgement, unless empty.
   std::set<std::string> disconnected;
 
   // What was seen.
@@ -177,6 +178,7 @@ class ScriptedCluster : public TaskManagerDirectory {
         *ack->mutable_subtask() = subtask;
         auto* op = ack->add_operators();
         op->set_operator_id(subtask.vertex_id());  // The head of the chain.
+        if (!shared_file.empty()) op->add_shared_files(shared_file);
         const std::string name = StateFileName(subtask.subtask());
         const std::string file = io::JoinPath(trigger.target().exclusive_directory(), name);
         const std::string bytes = EmptyKeyedState();
