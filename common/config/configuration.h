@@ -92,7 +92,9 @@ class Configuration {
   std::map<std::string, std::string> values_;
 };
 
-/// "10 s", "500ms", "1 min", "2 h", "1 d", "PT10S"; a bare number is milliseconds.
+/// "10 s", "500ms", "1 min", "2 h", "1 d", "PT10S"; a bare number is milliseconds. What is longer
+/// than a hundred years, as Java's largest number of milliseconds, counts as that: it is never, and
+/// can be added to any time.
 StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
 /// "128mb", "1 gb", "20 kb", "4096"; units are powers of 1024. Bytes.
 StatusOr<uint64_t> ParseMemorySize(std::string_view text);

@@ -106,12 +106,12 @@ StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
     }
   }
   constexpr double kMax = static_cast<double>(std::numeric_limits<int64_t>::max());
-  // Java's largest number of milliseconds, which says "never".
-  if (nanoseconds / 1e6 == kMax) return std::chrono::milliseconds::max();
   if (nanoseconds < 0 || nanoseconds / 1e6 > kMax) {
     return InvalidArgument("\"{}\" is not a duration; write it as \"10 s\", \"500 ms\", \"1 min\"",
                            text);
   }
+  constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365 * 100);
+  if (nanoseconds / 1e6 >= static_cast<double>(kLongest.count())) return kLongest;
   return std::chrono::milliseconds(static_cast<int64_t>(nanoseconds / 1e6));
 }
 

@@ -13,12 +13,10 @@ namespace {
 
 constexpr int64_t kMinCheckpointInterval = 10;
 constexpr int64_t kMinCheckpointTimeout = 10;
-// Far enough to be never, near enough to be added to a time.
-constexpr int64_t kLongestMs = int64_t{1000} * 3600 * 24 * 365;
 
 StatusOr<int64_t> Milliseconds(const Configuration& configuration, const ConfigOption& option) {
   ASSIGN_OR_RETURN(const std::chrono::milliseconds value, configuration.GetDuration(option));
-  return std::min<int64_t>(value.count(), kLongestMs);
+  return value.count();
 }
 
 StatusOr<int> IntAtLeast(int64_t least, const Configuration& configuration,

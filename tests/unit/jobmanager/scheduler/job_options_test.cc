@@ -220,18 +220,6 @@ TEST(JobOptionsTest, TheFirstCheckpointComesAtRandomBetweenTheShortestPauseAndTh
 }
 
 // flink-surface §4.1 no. 21.
-TEST(JobOptionsTest, WhatIsNeverToComeCanBeAddedToATime) {
-  constexpr int64_t kYear = int64_t{1000} * 3600 * 24 * 365;
-  const auto with = [](const std::string& name) {
-    const auto options = OptionsOf("execution.checkpointing." + name + "=9223372036854775807 ms");
-    EXPECT_TRUE(options.ok()) << Message(options.status());
-    return options.ok() ? options->checkpointing : CheckpointCoordinatorOptions();
-  };
-  EXPECT_EQ(with("timeout").timeout_ms, kYear);
-  EXPECT_EQ(with("min-pause").min_pause_ms, kYear);
-  EXPECT_EQ(with("interval").interval_ms, kYear);
-}
-
 TEST(JobOptionsTest, AnIntervalBelowTenMillisecondsIsRefused) {
   EXPECT_TRUE(Read({{"execution.checkpointing.interval", "10 ms"}}).ok());
   const auto refused = Read({{"execution.checkpointing.interval", "9 ms"}});
