@@ -56,6 +56,13 @@ Json OptionalPath(const std::optional<std::string>& path) {
 
 std::string JobPath(const JobId& job) { return "/v1/jobs/" + job.ToHex(); }
 
+/// A variable of a shell that is not set must not send the savepoint elsewhere.
+Status CheckDirectory(const std::optional<std::string>& directory) {
+  if (directory != "") return OkStatus();
+  return InvalidArgument(
+      "The target directory is empty: nothing was triggered. Leave it out to use the cluster's.");
+}
+
 }  // namespace
 
 const char* ToString(SavepointFormat format) {
@@ -149,6 +156,7 @@ Status ClusterClient::Cancel(const JobId& job) {
 StatusOr<std::string> ClusterClient::TriggerSavepoint(const JobId& job,
                                                       const std::optional<std::string>& directory,
                                                       SavepointFormat format, bool cancel_job) {
+  RETURN_IF_ERROR(CheckDirectory(directory));
   return TriggerId(
       rest_->Post(JobPath(job) + "/savepoints", {{"target-directory", OptionalPath(directory)},
                                                  {"cancel-job", cancel_job},
@@ -158,6 +166,7 @@ StatusOr<std::string> ClusterClient::TriggerSavepoint(const JobId& job,
 StatusOr<std::string> ClusterClient::TriggerStop(const JobId& job,
                                                  const std::optional<std::string>& directory,
                                                  SavepointFormat format, bool drain) {
+  RETURN_IF_ERROR(CheckDirectory(directory));
   return TriggerId(
       rest_->Post(JobPath(job) + "/stop", {{"targetDirectory", OptionalPath(directory)},
                                            {"drain", drain},

@@ -71,7 +71,7 @@ class ClusterClient {
   StatusOr<nlohmann::ordered_json> PlanRestore(const JobId& job, std::string graph);
   Status Cancel(const JobId& job);
 
-  /// Each returns the trigger id. No directory: the cluster's default.
+  /// Each returns the trigger id. No directory: the cluster's default; an empty one is refused.
   StatusOr<std::string> TriggerSavepoint(const JobId& job,
                                          const std::optional<std::string>& directory,
                                          SavepointFormat format, bool cancel_job);

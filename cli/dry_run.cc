@@ -26,6 +26,9 @@ StatusOr<Json> PlanFromFiles(const PackagedProgram& program,
   ASSIGN_OR_RETURN(const snapshot::LoadedSnapshot loaded, snapshot::LoadSnapshot(restore.path()));
   snapshot::RestorePlan plan = snapshot::PlanRestore(
       loaded, program.job_graph, {restore.path(), restore.allow_non_restored_state()});
+  // Also lest a JobManager takes the look at the locks for a lock.
+  const auto turn = snapshot::TakeTurn(loaded.directory);
+  if (!turn.ok()) plan.problems.push_back(Message(turn.status()));
   const auto claim = snapshot::FindClaim(loaded.directory);
   if (!claim.ok()) {
     plan.problems.push_back(Message(claim.status()));

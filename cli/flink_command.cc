@@ -131,10 +131,8 @@ Status CheckTarget(const CommandLine& line) {
 
 Status ApplyOptions(const CommandLine& line, Configuration* config, Configuration* dynamic) {
   RETURN_IF_ERROR(CheckTarget(line));
-  for (const std::string& property : line.Values("D")) {
-    RETURN_IF_ERROR(dynamic->ApplyDynamicProperty(property));
-    RETURN_IF_ERROR(config->ApplyDynamicProperty(property));
-  }
+  RETURN_IF_ERROR(dynamic->ApplyDynamicProperties(line.Values("D")));
+  RETURN_IF_ERROR(config->ApplyDynamicProperties(line.Values("D")));
   if (const auto name = line.Value("z")) config->Set("high-availability.cluster-id", *name);
   if (const auto address = line.Value("m")) return ApplyJobManagerAddress(*address, config);
   return OkStatus();

@@ -58,10 +58,7 @@ StatusOr<Configuration> LoadServerConfiguration(const std::vector<std::string>& 
     directory = Configuration::ConfDir(io::JoinPath(io::DirectoryName(binaries), "conf"));
   }
   ASSIGN_OR_RETURN(Configuration configuration, Configuration::LoadFromDirectory(directory));
-  // One at a time, so that a property also displaces values under older names of its key.
-  for (const auto& [key, value] : dynamic.values()) {
-    RETURN_IF_ERROR(configuration.ApplyDynamicProperty(key + "=" + value));
-  }
+  configuration.Merge(dynamic);
   return configuration;
 }
 

@@ -131,6 +131,8 @@ StatusOr<std::optional<io::FileLock>> HoldSnapshot(const LoadedSnapshot& snapsho
     return NotFound("the snapshot {} was deleted a moment ago", snapshot.metadata_file);
   }
   if (lock.ok()) return std::optional<io::FileLock>(*std::move(lock));
+  // Whoever locks it may be about to delete it.
+  if (absl::IsAlreadyExists(lock.status())) return lock.status();
   LOG_WARN("Other clusters will not see that {} is still needed: {}", snapshot.directory,
            Message(lock.status()));
   return std::optional<io::FileLock>();

@@ -332,10 +332,11 @@ void CheckpointStorage::RemoveEmptyDirectories() const {
   // A job of the same id may have begun there.
   const StatusOr<io::FileLock> alone = io::FileLock::Exclusive(lock);
   if (absl::IsAlreadyExists(alone.status())) return;
-  IgnoreError(io::RemoveFile(lock), "an empty file does no harm");
   for (const char* name : {"shared", "taskowned"}) {
     IgnoreError(io::RemoveFile(io::JoinPath(options_.directory, name)), "kept when not empty");
   }
+  // Last: whoever finds none begins there.
+  IgnoreError(io::RemoveFile(lock), "an empty file does no harm");
   IgnoreError(io::RemoveFile(options_.directory), "kept when not empty");
 }
 

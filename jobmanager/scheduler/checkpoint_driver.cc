@@ -57,12 +57,6 @@ CheckpointFailureReason ReasonFromName(const std::string& name) {
   return CheckpointFailureReason::kCheckpointDeclined;
 }
 
-std::vector<std::string> NotKept(std::vector<std::string> files,
-                                 const std::set<std::string>& kept) {
-  std::erase_if(files, [&](const std::string& file) { return kept.count(file) != 0; });
-  return files;
-}
-
 template <class Ref>
 std::optional<SubtaskRef> RefFromProto(const Ref& ref) {
   const StatusOr<JobVertexId> vertex = IdFromBytes<JobVertexId>(ref.vertex_id());
@@ -72,11 +66,61 @@ std::optional<SubtaskRef> RefFromProto(const Ref& ref) {
 
 }  // namespace
 
+void CheckpointDriver::Discards::Discard(const CompletedCheckpoint& checkpoint) {
+  Retry();
+  const Status refused = TryToDiscard(checkpoint);
+  if (refused.ok()) return;
+  LOG_WARN(
+      "Job {} does not need {} any more, but it stays, with the files that it shares: {} It is "
+      "tried again behind later checkpoints and when the job ends; then it is yours to dispose of.",
+      job_.ToHex(), checkpoint.location, Message(refused));
+  refused_.push_back(checkpoint);
+}
+
+void CheckpointDriver::Discards::Retry() {
+  if (refused_.empty()) return;
+  std::erase_if(refused_, [this](const CompletedCheckpoint& c) { return TryToDiscard(c).ok(); });
+  DeleteShared(std::exchange(withheld_, {}));
+}
+
+void CheckpointDriver::Discards::DeleteShared(const std::vector<std::string>& files) {
+  std::set<std::string> kept;
+  for (const CompletedCheckpoint& checkpoint : refused_) {
+    kept.insert(checkpoint.shared_files.begin(), checkpoint.shared_files.end());
+  }
+  std::vector<std::string> unneeded;
+  for (const std::string& file : files) {
+    (kept.count(file) != 0 ? withheld_ : unneeded).push_back(file);
+  }
+  IgnoreError(CheckpointStorage::DeleteFiles(unneeded), "logged");
+}
+
+Status CheckpointDriver::Discards::TryToDiscard(const CompletedCheckpoint& checkpoint) const {
+  const bool own = checkpoint.claim == ClaimMode::kOwn;
+  ASSIGN_OR_RETURN(const std::optional<io::FileLock> turn,
+                   snapshot::TakeTurnToDelete(
+                       own ? io::JoinPath(checkpoint.location, snapshot::kMetadataFileName)
+                           : checkpoint.metadata,
+                       job_));
+  if (own) {
+    IgnoreError(CheckpointStorage::DeleteSnapshot(checkpoint.location),
+                "logged; a rest on disk does no harm");
+    return OkStatus();
+  }
+  const Status deleted = snapshot::DeleteClaimedSnapshot(checkpoint.metadata);
+  if (!deleted.ok()) {
+    LOG_WARN("The claimed snapshot {} was not deleted completely: {}", checkpoint.location,
+             Message(deleted));
+  }
+  return OkStatus();
+}
+
 CheckpointDriver::CheckpointDriver(CheckpointCoordinatorOptions options,
                                    std::shared_ptr<const CheckpointStorage> storage, Deps deps)
     : deps_(deps),
       storage_(std::move(storage)),
       coordinator_(std::move(options)),
+      discards_(std::make_shared<Discards>(coordinator_.options().job)),
       self_(std::make_shared<CheckpointDriver*>(this)) {
   ListShared([](CheckpointDriver& self, std::vector<std::string> files) {
     self.shared_before_ = {files.begin(), files.end()};
@@ -88,7 +132,8 @@ CheckpointDriver::~CheckpointDriver() {
   if (wakeup_ != 0) deps_.main->CancelTimer(wakeup_);
   if (deletions_.size() < 2) return;
   deletions_.pop_front();  // It is on the pool already, and so in front of the others.
-  deps_.io->Submit([first = first_deletion_, rest = std::move(deletions_)] {
+  // With the locks of the directories in which they delete.
+  deps_.io->Submit([first = first_deletion_, rest = std::move(deletions_), storage = storage_] {
     first.wait();
     for (const std::function<void()>& deletion : rest) deletion();
   });
@@ -211,7 +256,8 @@ void CheckpointDriver::RemoveClaim(const std::string& directory) {
 }
 
 void CheckpointDriver::RemoveLeftovers(bool job_ended) {
-  Delete([locations = std::exchange(discarded_, {})] {
+  Delete([locations = std::exchange(discarded_, {}), discards = discards_] {
+    discards->Retry();
     for (const std::string& location : locations) {
       if (!io::Exists(location)) continue;
       IgnoreError(CheckpointStorage::DeleteSnapshot(location), "logged; it does no harm on disk");
@@ -221,9 +267,9 @@ void CheckpointDriver::RemoveLeftovers(bool job_ended) {
     // The next attempt may have begun meanwhile; what it writes is named later.
     if (self.deps_.host->CurrentAttempt() != nullptr) return;
     std::erase_if(files, [&](const std::string& f) { return self.shared_before_.count(f) != 0; });
-    self.Delete([job_ended, storage = self.storage_, kept = self.kept_files_,
+    self.Delete([job_ended, storage = self.storage_, discards = self.discards_,
                  unnamed = self.coordinator_.registry().Unreferenced(files)] {
-      IgnoreError(CheckpointStorage::DeleteFiles(NotKept(unnamed, *kept)), "logged");
+      discards->DeleteShared(unnamed);
       if (job_ended) storage->RemoveEmptyDirectories();
     });
   });
@@ -416,30 +462,8 @@ bool CheckpointDriver::Execute(cp::RemoveCompleted& action) {
 }
 
 bool CheckpointDriver::Execute(cp::DiscardCheckpoint& action) {
-  Delete([checkpoint = std::move(action.checkpoint), job = coordinator_.options().job,
-          kept = kept_files_] {
-    const bool own = checkpoint.claim == ClaimMode::kOwn;
-    const StatusOr<std::optional<io::FileLock>> turn = snapshot::TakeTurnToDelete(
-        own ? io::JoinPath(checkpoint.location, snapshot::kMetadataFileName) : checkpoint.metadata,
-        job);
-    if (!turn.ok()) {
-      kept->insert(checkpoint.shared_files.begin(), checkpoint.shared_files.end());
-      LOG_WARN(
-          "Job {} does not need {} any more, but it stays, with the files that it shares, until "
-          "you dispose of it: {}",
-          job.ToHex(), checkpoint.location, Message(turn.status()));
-      return;
-    }
-    if (own) {
-      IgnoreError(CheckpointStorage::DeleteSnapshot(checkpoint.location),
-                  "logged; a rest on disk does no harm");
-      return;
-    }
-    const Status deleted = snapshot::DeleteClaimedSnapshot(checkpoint.metadata);
-    if (!deleted.ok()) {
-      LOG_WARN("The claimed snapshot {} was not deleted completely: {}", checkpoint.location,
-               Message(deleted));
-    }
+  Delete([checkpoint = std::move(action.checkpoint), discards = discards_] {
+    discards->Discard(checkpoint);
   });
   return true;
 }
@@ -493,25 +517,26 @@ bool CheckpointDriver::Execute(cp::DiscardSnapshot& action) {
   const auto location = locations_.find(action.checkpoint);
   Delete([state = std::move(action.state), files = std::move(action.files),
           directory = location == locations_.end() ? std::string() : location->second,
-          kept = kept_files_] {
+          discards = discards_] {
     IgnoreError(CheckpointStorage::DeleteExclusiveFiles(state, directory), "logged");
-    IgnoreError(CheckpointStorage::DeleteFiles(NotKept(files, *kept)), "logged");
+    discards->DeleteShared(files);
   });
   return true;
 }
 
 bool CheckpointDriver::Execute(cp::DeleteFiles& action) {
-  Delete([files = std::move(action.files), own = storage_->shared_directory(), kept = kept_files_] {
-    IgnoreError(CheckpointStorage::DeleteFiles(NotKept(files, *kept)), "logged");
-    // Where an earlier job, whose checkpoint this one claimed, had shared them.
-    std::set<std::string> shared;
-    for (const std::string& file : files) shared.insert(io::DirectoryName(file));
-    for (const std::string& directory : shared) {
-      if (io::BaseName(directory) == "shared" && !io::IsSame(directory, own)) {
-        snapshot::RemoveEmptyJobDirectory(io::DirectoryName(directory));
-      }
-    }
-  });
+  Delete(
+      [files = std::move(action.files), own = storage_->shared_directory(), discards = discards_] {
+        discards->DeleteShared(files);
+        // Where an earlier job, whose checkpoint this one claimed, had shared them.
+        std::set<std::string> shared;
+        for (const std::string& file : files) shared.insert(io::DirectoryName(file));
+        for (const std::string& directory : shared) {
+          if (io::BaseName(directory) == "shared" && !io::IsSame(directory, own)) {
+            snapshot::RemoveEmptyJobDirectory(io::DirectoryName(directory));
+          }
+        }
+      });
   return true;
 }
 

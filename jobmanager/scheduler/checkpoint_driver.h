@@ -117,6 +117,26 @@ class CheckpointDriver {
 
   int64_t NowMs();
   void ScheduleWakeup();
+  /// Deletes what no checkpoint of the job needs any more, unless another job does: that stays
+  /// until the other job, too, can do without it. Externally synchronized; blocks.
+  class Discards {
+   public:
+    explicit Discards(const JobId& job) : job_(job) {}
+    void Discard(const CompletedCheckpoint& checkpoint);
+    /// Shared files; those that a checkpoint that stays names are deleted with it.
+    void DeleteShared(const std::vector<std::string>& files);
+    /// Tries again what was refused.
+    void Retry();
+
+   private:
+    /// An error when somebody else needs it.
+    Status TryToDiscard(const CompletedCheckpoint& checkpoint) const;
+
+    JobId job_;
+    std::vector<CompletedCheckpoint> refused_;
+    std::vector<std::string> withheld_;  // Files of theirs that the job does not need.
+  };
+
   /// Runs `work` on the pool and feeds the event it returns.
   void RunIo(std::function<checkpoint::Event()> work);
   /// Deletions run one after the other, in order.
@@ -144,10 +164,8 @@ class CheckpointDriver {
   int running_io_ = 0;
   std::deque<std::function<void()>> deletions_;  // The first one runs.
   std::shared_future<void> first_deletion_;
-  /// The shared files of checkpoints that were not deleted, because another job needs them. Only
-  /// for deletions, of which one runs at a time; they may outlive the driver.
-  const std::shared_ptr<std::set<std::string>> kept_files_ =
-      std::make_shared<std::set<std::string>>();
+  /// Only for deletions, of which one runs at a time; they may outlive the driver.
+  const std::shared_ptr<Discards> discards_;
   /// Null once the driver is gone; read on the main thread only.
   std::shared_ptr<CheckpointDriver*> self_;
 };

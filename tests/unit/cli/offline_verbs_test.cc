@@ -98,6 +98,18 @@ TEST_F(OfflineVerbsTest, AnEmptySavepointPathIsNoStartFromScratch) {
   EXPECT_THAT(out_.str(), HasSubstr("nothere.so does not exist"));
 }
 
+TEST_F(OfflineVerbsTest, AnEmptyTargetDirectoryIsNotTheConfiguredOne) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"savepoint", kJob, ""},
+                                                {"savepoint", "-detached", kJob, ""},
+                                                {"stop", "-p", "", kJob},
+                                                {"stop", "-detached", "-p", "", kJob},
+                                                {"cancel", "-s", "", kJob},
+                                                {"cancel", kJob, "-s", ""}}) {
+    EXPECT_EQ(Flink(words), 1);
+    EXPECT_THAT(err_.str(), HasSubstr("The target directory is empty: nothing was triggered."));
+  }
+}
+
 TEST_F(OfflineVerbsTest, AWrongClaimModeIsToldWithItsKey) {
   EXPECT_EQ(Flink({"run", "-claimMode", "mine", "nothere.so"}), 1);
   EXPECT_THAT(err_.str(), StartsWith("Could not parse \"mine\" as a claim mode."));
@@ -202,6 +214,11 @@ TEST_F(OfflineVerbsTest, ListSearchesTheDirectoryNamedOrConfiguredOnTheCommandLi
   EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("a")}), 0);
   EXPECT_THAT(out_.str(), HasSubstr(In("a/b/savepoint")));
   EXPECT_EQ(Flink({"savepoint", "list", "-Dstate.checkpoints.dir=" + In("a")}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(In("a/b/savepoint")));
+  // Of two names of a key the newer wins, wherever it stands.
+  EXPECT_EQ(Flink({"savepoint", "list", "-Dexecution.checkpointing.dir=" + In("a"),
+                   "-Dstate.checkpoints.dir=" + In("nowhere")}),
+            0);
   EXPECT_THAT(out_.str(), HasSubstr(In("a/b/savepoint")));
   EXPECT_EQ(Flink({"savepoint", "list", "--dir", In("nowhere")}), 1);
   EXPECT_THAT(err_.str(), HasSubstr(In("nowhere")));

@@ -428,6 +428,30 @@ TEST_F(JobMasterTest, ACheckpointThatSomebodyHoldsStaysWithItsSharedFiles) {
   EXPECT_TRUE(snapshot::DisposeSnapshot(path(1)).ok());
 }
 
+TEST_F(JobMasterTest, ACheckpointThatNobodyHoldsAnyMoreGoesWithTheNext) {
+  ASSERT_TRUE(Start(2).ok());
+  UntilStatus(JobStatus::kRunning);
+  const std::string shared = io::JoinPath(JobDirectory(), "shared/" + StateFileName(9));
+  ASSERT_TRUE(io::WriteFileDurably(shared, "state").ok());
+  cluster_.shared_file = shared;
+  Checkpoint();
+  const auto path = [this](int id) {
+    return io::JoinPath(JobDirectory(), fmt::format("chk-{}", id));
+  };
+  auto hold = snapshot::HoldSnapshot(snapshot::LoadSnapshot(path(1)).value()).value();
+  cluster_.shared_file.clear();
+  Checkpoint();
+  Checkpoint();
+  Until([&] { return !io::Exists(path(2)); });
+  EXPECT_TRUE(snapshot::LoadSnapshot(path(1)).ok());
+  EXPECT_TRUE(io::Exists(shared));
+  hold.reset();
+  Checkpoint();
+  Until([&] { return !io::Exists(path(3)); });
+  EXPECT_FALSE(io::Exists(path(1)));
+  EXPECT_FALSE(io::Exists(shared));
+}
+
 /// Its claim ends with the job, its deletions later.
 TEST_F(JobMasterTest, WhoeverUsesASnapshotBehindTheJobThatClaimedItKeepsIt) {
   ASSERT_TRUE(Start(2).ok());
