@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <future>
+#include <optional>
+#include <string>
 
 #include "common/io/file_system.h"
 #include "common/snapshot/snapshot_claim.h"
@@ -16,7 +18,26 @@ namespace flink::jobmanager {
 namespace {
 
 using ::testing::HasSubstr;
-using SnapshotUseTest = JobMasterTest;
+
+class SnapshotUseTest : public JobMasterTest {
+ protected:
+  std::string Path(int checkpoint) const {
+    return io::JoinPath(JobDirectory(), fmt::format("chk-{}", checkpoint));
+  }
+  /// Runs a job to its first checkpoint, which names shared_ and is held as by another job.
+  void HoldFirstCheckpoint() {
+    ASSERT_TRUE(Start(2).ok());
+    UntilStatus(JobStatus::kRunning);
+    shared_ = io::JoinPath(JobDirectory(), "shared/" + StateFileName(9));
+    ASSERT_TRUE(io::WriteFileDurably(shared_, "state").ok());
+    cluster_.shared_file = shared_;
+    Checkpoint();
+    hold_ = snapshot::HoldSnapshot(snapshot::LoadSnapshot(Path(1)).value()).value();
+  }
+
+  std::string shared_;
+  std::optional<io::FileLock> hold_;
+};
 
 TEST_F(SnapshotUseTest, ClaimedSavepointGoesWithTheCheckpointThatFollowsIt) {
   ASSERT_TRUE(Start(2).ok());
@@ -80,52 +101,34 @@ TEST_F(SnapshotUseTest, ASnapshotThatTheJobMayGoBackToCannotBeDeleted) {
 
 /// A job of another cluster may have been started from it.
 TEST_F(SnapshotUseTest, ACheckpointThatSomebodyHoldsStaysWithItsSharedFiles) {
-  ASSERT_TRUE(Start(2).ok());
-  UntilStatus(JobStatus::kRunning);
-  const std::string shared = io::JoinPath(JobDirectory(), "shared/" + StateFileName(9));
-  ASSERT_TRUE(io::WriteFileDurably(shared, "state").ok());
-  cluster_.shared_file = shared;
-  Checkpoint();
-  const auto path = [this](int id) {
-    return io::JoinPath(JobDirectory(), fmt::format("chk-{}", id));
-  };
-  auto hold = snapshot::HoldSnapshot(snapshot::LoadSnapshot(path(1)).value()).value();
+  ASSERT_NO_FATAL_FAILURE(HoldFirstCheckpoint());
   Checkpoint();
   cluster_.shared_file.clear();
   Checkpoint();
-  Until([&] { return !io::Exists(path(2)); });
+  Until([&] { return !io::Exists(Path(2)); });
   ASSERT_TRUE(master_->Cancel().ok());
   UntilEnded();
-  EXPECT_FALSE(io::Exists(path(3)));
-  EXPECT_TRUE(snapshot::LoadSnapshot(path(1)).ok());
-  EXPECT_TRUE(io::Exists(path(1) + "/" + StateFileName(0)));
-  EXPECT_TRUE(io::Exists(shared));
-  hold.reset();
-  EXPECT_TRUE(snapshot::DisposeSnapshot(path(1)).ok());
+  EXPECT_FALSE(io::Exists(Path(3)));
+  EXPECT_TRUE(snapshot::LoadSnapshot(Path(1)).ok());
+  EXPECT_TRUE(io::Exists(Path(1) + "/" + StateFileName(0)));
+  EXPECT_TRUE(io::Exists(shared_));
+  hold_.reset();
+  EXPECT_TRUE(snapshot::DisposeSnapshot(Path(1)).ok());
 }
 
 TEST_F(SnapshotUseTest, ACheckpointThatNobodyHoldsAnyMoreGoesWithTheNext) {
-  ASSERT_TRUE(Start(2).ok());
-  UntilStatus(JobStatus::kRunning);
-  const std::string shared = io::JoinPath(JobDirectory(), "shared/" + StateFileName(9));
-  ASSERT_TRUE(io::WriteFileDurably(shared, "state").ok());
-  cluster_.shared_file = shared;
-  Checkpoint();
-  const auto path = [this](int id) {
-    return io::JoinPath(JobDirectory(), fmt::format("chk-{}", id));
-  };
-  auto hold = snapshot::HoldSnapshot(snapshot::LoadSnapshot(path(1)).value()).value();
+  ASSERT_NO_FATAL_FAILURE(HoldFirstCheckpoint());
   cluster_.shared_file.clear();
   Checkpoint();
   Checkpoint();
-  Until([&] { return !io::Exists(path(2)); });
-  EXPECT_TRUE(snapshot::LoadSnapshot(path(1)).ok());
-  EXPECT_TRUE(io::Exists(shared));
-  hold.reset();
+  Until([&] { return !io::Exists(Path(2)); });
+  EXPECT_TRUE(snapshot::LoadSnapshot(Path(1)).ok());
+  EXPECT_TRUE(io::Exists(shared_));
+  hold_.reset();
   Checkpoint();
-  Until([&] { return !io::Exists(path(3)); });
-  EXPECT_FALSE(io::Exists(path(1)));
-  EXPECT_FALSE(io::Exists(shared));
+  Until([&] { return !io::Exists(Path(3)); });
+  EXPECT_FALSE(io::Exists(Path(1)));
+  EXPECT_FALSE(io::Exists(shared_));
 }
 
 /// Its claim ends with the job, its deletions later.
