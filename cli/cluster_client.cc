@@ -279,7 +279,7 @@ StatusOr<int64_t> ClusterClient::WaitForCheckpoint(const JobId& job, const std::
 }
 
 Status ClusterClient::WaitForDisposal(const std::string& trigger_id) {
-  const Status status =
+  Status status =
       WaitForOperation("/v1/savepoint-disposal/" + trigger_id,
                        {"the disposal", "the JobManager's log says how it ends", {}, nullptr})
           .status();

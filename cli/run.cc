@@ -231,8 +231,7 @@ Status Run(const CommandContext& context) {
   const Status initialized = WaitForInitialization(client.get(), job);
   if (!initialized.ok()) return Failed(failure, initialized);
   // The job runs whether or not this can be told, and is looked after all the same.
-  const Status told =
-      WriteResult(context.out, "Job has been submitted with JobID " + job.ToHex() + "\n");
+  Status told = WriteResult(context.out, "Job has been submitted with JobID " + job.ToHex() + "\n");
   if (!context.line.Has("d")) {
     RETURN_IF_ERROR(WaitForEnd(context, client.get(), job));
   } else if (!submission.restore().path().empty()) {
