@@ -114,8 +114,7 @@ class FileSinkInteropTest(TestWithClusters):
             self.ours.wait_for("published files of Flink", lambda: len(lines_of_flink(output)) > 0)
             self.ours.wait_for("new files of Flink", lambda: len(hidden(output)) == 2)
         files = hidden(output)
-        savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
-        self.peer.rest.cancel(job)
+        savepoint = self.cancel_in_flink(job)
         return savepoint, files
 
     def finish(self, savepoint, output, parallelism):

@@ -86,6 +86,14 @@ class TestWithClusters(unittest.TestCase):
     def stop(self, job):
         return savepoint_path(self.ours.flink("stop", "-p", self.path("savepoints"), job).stdout)
 
+    def cancel_in_flink(self, job):
+        """With a savepoint; in one step, lest a checkpoint between both publishes more. Its path."""
+        savepoint = self.peer.rest.trigger(job, "savepoints", {"target-directory": "file://" + self.path("savepoints"),
+                                                               "cancel-job": True, "formatType": "CANONICAL"},
+                                           "location")
+        self.peer.rest.wait(job, ("CANCELED",), 60)
+        return savepoint.removeprefix("file:")
+
     def flink_records_written(self, job):
         vertices = self.peer.rest.call(f"/jobs/{job}")["vertices"]
         return vertices[0]["metrics"]["write-records"]
@@ -157,8 +165,7 @@ class InteropTest(TestWithClusters):
             job = self.peer.sums(self.path("flink-" + backend), 10, 2, backend)
             self.peer.rest.wait(job, ("RUNNING",), 60)
             self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 20000)
-            savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
-            self.peer.rest.cancel(job)
+            savepoint = self.cancel_in_flink(job)
             output = self.path("ours-" + backend)
             text = self.ours.flink("run", "-p", parallelism, f"-Dstate.backend.type={ours}", "-s", savepoint, self.job,
                                    "--case", "sums", "--count", COUNT, "--output", output, check=False)
@@ -210,9 +217,7 @@ class TextFileSourceTest(TestWithClusters):
         job = self.flink(output or self.path("flink-" + backend), 2, parallelism, backend, savepoint, options=options)
         self.peer.rest.wait(job, ("RUNNING",), 60)
         self.ours.wait_for("many records", lambda: self.flink_records_written(job) > 5000)
-        savepoint = self.peer.rest.savepoint(job, "file://" + self.path("savepoints"))
-        self.peer.rest.cancel(job)
-        return savepoint
+        return self.cancel_in_flink(job)
 
     def restore(self, output, savepoint, parallelism, backend="rocksdb"):
         """Goes on here to the end."""
