@@ -190,8 +190,7 @@ StatusOr<std::optional<JobMaster::InitialRestore>> JobMaster::PrepareOnPool(
     if (!writable.ok()) {
       return With(writable,
                   "periodic savepoints cannot be written to {} (set {} to a directory that all "
-                  "processes of "
-                  "the cluster can write)",
+                  "processes of the cluster can write)",
                   periodic_savepoints, options::kPeriodicSavepointDirectory.key);
     }
   }
